@@ -1,0 +1,3 @@
+"""netloom: a declarative compiler for neural networks."""
+
+__version__ = "0.1.0"

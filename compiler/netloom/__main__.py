@@ -1,0 +1,5 @@
+"""`python -m netloom` is the `netloom` command."""
+
+from netloom.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What a network is inside the compiler: dimensions, types, operators, graphs."""

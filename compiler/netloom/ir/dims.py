@@ -1,0 +1,311 @@
+"""Exact symbolic integers for shapes: polynomials over named sizes and floors of them.
+
+A dimension is an `int` where it is known and a `Symbolic` where it is not; the arithmetic of both
+is written the same way, `(h + 2 * pad - kernel) // stride + 1`. Every `Symbolic` is kept in one
+canonical form, so most equalities are seen at once:
+
+1. a sum of monomials with integer coefficients, no zero coefficient, no constant-only `Symbolic`
+   (that is an `int`);
+2. `floor(p / m)` gives up every multiple of m (`floor((2h + 3)/2)` is `h + 1`), is reduced by
+   common divisors, and swallows an inner floor: `floor(floor(x/m)/n) = floor(x/(m n))`.
+
+Sizes are integers of at least 1.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Size:
+    """A named size: a letter of an input's shape, or one that only the data decides."""
+
+    name: str
+    from_data: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Floor:
+    """`floor(numerator / divisor)`, in canonical form; made by `//` only."""
+
+    numerator: "Symbolic"
+    divisor: int
+
+    def __str__(self) -> str:
+        return f"({self.numerator})//{self.divisor}"
+
+
+Atom = Size | Floor
+Monomial = tuple[Atom, ...]
+
+
+class Symbolic:
+    """An integer that depends on sizes; immutable, hashable, canonical."""
+
+    __slots__ = ("__dict__", "terms")
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.terms)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Symbolic) and self.terms == other.terms
+
+    def __add__(self, other: "Dim") -> "Dim":
+        return _canonical([*self.terms, *_terms(other)])
+
+    __radd__ = __add__
+
+    def __neg__(self) -> "Dim":
+        return self * -1
+
+    def __sub__(self, other: "Dim") -> "Dim":
+        return self + -1 * other
+
+    def __rsub__(self, other: "Dim") -> "Dim":
+        return -1 * self + other
+
+    def __mul__(self, other: "Dim") -> "Dim":
+        return _canonical(
+            [
+                (tuple(sorted(left + right, key=str)), a * b)
+                for left, a in self.terms
+                for right, b in _terms(other)
+            ]
+        )
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, divisor: int) -> "Dim":
+        return _floor(self, divisor)
+
+    @property
+    def constant(self) -> int:
+        """The term without sizes."""
+        return next((coefficient for monomial, coefficient in self.terms if not monomial), 0)
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            factors = [str(atom) for atom in monomial]
+            if abs(coefficient) != 1 or not factors:
+                factors.insert(0, str(abs(coefficient)))
+            sign = "-" if coefficient < 0 else "+"
+            text += ("-" if sign == "-" else "") if not text else f" {sign} "
+            text += "*".join(factors)
+        return text
+
+    def __repr__(self) -> str:
+        return f"Symbolic({self})"
+
+
+Dim = int | Symbolic
+
+
+def size(name: str, from_data: bool = False) -> Symbolic:
+    """The size of that name."""
+    return Symbolic((((Size(name, from_data),), 1),))
+
+
+def ceil_divide(dividend: Dim, divisor: int) -> Dim:
+    """The quotient, rounded up."""
+    return (dividend + (divisor - 1)) // divisor
+
+
+def product(dims: tuple[Dim, ...]) -> Dim:
+    """The product of dimensions; 1 for none."""
+    result: Dim = 1
+    for dim in dims:
+        result = result * dim
+    return result
+
+
+def sizes(dim: Dim) -> set[Size]:
+    """The named sizes on which a dimension depends."""
+    if isinstance(dim, int):
+        return set()
+    found: set[Size] = set()
+    for monomial, _ in dim.terms:
+        for atom in monomial:
+            found |= {atom} if isinstance(atom, Size) else sizes(atom.numerator)
+    return found
+
+
+def evaluate(dim: Dim, binding: Mapping[str, Dim]) -> Dim:
+    """The dimension with some sizes replaced; sizes that are not bound stay."""
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        factor: Dim = coefficient
+        for atom in monomial:
+            if isinstance(atom, Size):
+                factor = factor * binding.get(atom.name, Symbolic((((atom,), 1),)))
+            else:
+                factor = factor * (evaluate(atom.numerator, binding) // atom.divisor)
+        total = total + factor
+    return total
+
+
+def evaluate_to_int(dim: Dim, binding: Mapping[str, int]) -> int:
+    """The dimension with all sizes bound.
+
+    Raises:
+        ValueError: a size is not bound.
+    """
+    value = evaluate(dim, binding)
+    if isinstance(value, Symbolic):
+        missing = ", ".join(sorted(each.name for each in sizes(value)))
+        raise ValueError(f"`{dim}` needs a value for {missing}")
+    return value
+
+
+# ---- equality
+
+
+@dataclass(frozen=True)
+class Proved:
+    """Equal for all sizes."""
+
+
+@dataclass(frozen=True)
+class Refuted:
+    """Different at `witness`."""
+
+    witness: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """Neither shown nor refuted within the budget."""
+
+
+Verdict = Proved | Refuted | Undecided
+
+RESIDUE_BUDGET = 4096
+
+
+def equal(left: Dim, right: Dim) -> Verdict:
+    """Decides whether two dimensions agree for all sizes >= 1.
+
+    Each floor is periodic in each size: with M a common multiple of all divisors, `size = M k + r`
+    turns every floor into a polynomial in k, for each residue r in 1..M. Both sides agree for all
+    sizes if those polynomials are the same for every residue, and where they differ a small k
+    shows it. More than `RESIDUE_BUDGET` residues are not tried: then the answer is `Undecided`.
+    """
+    difference = left - right
+    if isinstance(difference, int):
+        return Proved() if difference == 0 else Refuted({})
+    names = sorted(each.name for each in sizes(difference))
+    period = _common_divisor(difference)
+    if period ** len(names) > RESIDUE_BUDGET:
+        return _search_witness(difference, names) or Undecided()
+    for residues in itertools.product(range(1, period + 1), repeat=len(names)):
+        shifted = evaluate(
+            difference,
+            {name: period * size(name) + residue - period for name, residue in zip(names, residues, strict=True)},
+        )
+        if isinstance(shifted, int) and shifted == 0:
+            continue
+        if isinstance(shifted, Symbolic) and any(
+            isinstance(atom, Floor) for monomial, _ in shifted.terms for atom in monomial
+        ):
+            return _search_witness(difference, names) or Undecided()
+        return _search_witness(difference, names) or Undecided()
+    return Proved()
+
+
+def _search_witness(difference: Symbolic, names: list[str]) -> Refuted | None:
+    """The smallest sizes, tried in order of their sum, at which the difference is not 0."""
+    for binding in small_bindings(names):
+        if evaluate_to_int(difference, binding) != 0:
+            return Refuted(binding)
+    return None
+
+
+def small_bindings(names: list[str]) -> Iterator[dict[str, int]]:
+    """Small values for the names, 1 and odd and prime ones among them, smallest first."""
+    values = range(1, 34) if len(names) <= 2 else (1, 2, 3, 5, 7, 8, 13, 17)
+    choices = itertools.product(values, repeat=min(len(names), 4))
+    for combination in sorted(choices, key=lambda each: (sum(each), each)):
+        filled = combination + (2,) * (len(names) - len(combination))
+        yield dict(zip(names, filled, strict=True))
+
+
+def _common_divisor(dim: Symbolic) -> int:
+    """A common multiple of all divisors, those of nested floors multiplied."""
+    result = 1
+    for monomial, _ in dim.terms:
+        for atom in monomial:
+            if isinstance(atom, Floor):
+                result = math.lcm(result, atom.divisor * _common_divisor(atom.numerator))
+    return result
+
+
+# ---- canonical form
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(dim, Symbolic):
+        return dim.terms
+    return (((), dim),) if dim else ()
+
+
+def _canonical(terms: list[tuple[Monomial, int]]) -> Dim:
+    """Gathers equal monomials; longer products first, the constant last."""
+    gathered: dict[Monomial, int] = {}
+    for monomial, coefficient in terms:
+        gathered[monomial] = gathered.get(monomial, 0) + coefficient
+    kept = {monomial: c for monomial, c in gathered.items() if c}
+    if not kept:
+        return 0
+    if len(kept) == 1 and () in kept:
+        return kept[()]
+    ordered = sorted(kept.items(), key=lambda term: (-len(term[0]), [str(atom) for atom in term[0]]))
+    return Symbolic(tuple(ordered))
+
+
+def _floor(dividend: Symbolic, divisor: int) -> Dim:
+    assert divisor >= 1, "only positive divisors occur in shapes"
+    whole: Dim = _canonical([(monomial, c // divisor) for monomial, c in dividend.terms])
+    rest: Dim = _canonical([(monomial, c % divisor) for monomial, c in dividend.terms])
+    if isinstance(rest, int):
+        return whole + rest // divisor
+    return whole + _reduced_floor(rest, divisor)
+
+
+def _reduced_floor(rest: Symbolic, divisor: int) -> Dim:
+    """`floor(rest / divisor)` where every coefficient of `rest` is in 0..divisor-1."""
+    sized = [(monomial, c) for monomial, c in rest.terms if monomial]
+    common = math.gcd(divisor, *(c for _, c in sized))
+    if common > 1:
+        # floor((g a + c) / (g m)) = floor((a + floor(c / g)) / m), a being an integer.
+        inner = _canonical(
+            [*((monomial, c // common) for monomial, c in sized), ((), rest.constant // common)]
+        )
+        return inner // (divisor // common)
+    floors = [
+        (monomial, atom)
+        for monomial, c in sized
+        for atom in monomial
+        if len(monomial) == 1 and c == 1 and isinstance(atom, Floor)
+    ]
+    if floors:
+        # floor((floor(x / m) + a) / n) = floor((x + a m) / (m n)), a being an integer.
+        monomial, atom = floors[0]
+        others = _canonical([term for term in rest.terms if term[0] != monomial])
+        numerator = atom.numerator + others * atom.divisor
+        return numerator // (atom.divisor * divisor)
+    return Symbolic((((Floor(rest, divisor),), 1),))
