@@ -1,0 +1,56 @@
+"""How an operator is written in PyTorch, as data.
+
+Operators describe calls; `emit/torch` alone turns them into text, through one writer for literals
+and one for names. Targets are dotted names under `nn`, `F`, `torch` or `torchvision.ops`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netloom.ir.graph import Value
+
+Literal = None | bool | int | float | str | tuple["Literal", ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword argument; it is left out of the source where it equals the callee's default."""
+
+    value: Literal
+    default: Literal = None
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function applied in `forward`: `torch.cat([a, b], dim=1)`.
+
+    `name` may be an infix operator such as `+`. Arguments are values, lists of values or literals.
+    """
+
+    name: str
+    arguments: "tuple[Value | list[Value] | Literal, ...]"
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A layer made in `__init__` and called in `forward` with `inputs` and `call_options`.
+
+    `function` is the stateless way to write the same thing in `forward`, where there is one.
+    A value among the `call_options` stands for its size.
+    `picks` says for each result of the operator how to reach it in what the call returns, as a
+    path of indices; the empty path is the returned value itself.
+    """
+
+    target: str
+    arguments: tuple[Literal, ...]
+    inputs: "tuple[Value, ...]"
+    options: Mapping[str, Option] = field(default_factory=dict)
+    call_options: "Mapping[str, Value | Literal]" = field(default_factory=dict)
+    function: Function | None = None
+    picks: tuple[tuple[int, ...], ...] = ((),)
+
+
+Call = Function | Module

@@ -1,0 +1,134 @@
+"""A checked network: values, the layers that make them, and the scopes that a reader sees.
+
+A graph is flat for the analyses (`layers`, in an order in which each comes after its operands) and
+nested for the emitters that write for people (`scope`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from netloom.diagnostics import Span
+from netloom.ir.op import Op
+from netloom.ir.types import Type
+
+Mode = Literal["both", "train", "infer"]
+
+
+@dataclass(eq=False)
+class Value:
+    """One tensor. `name` is how people refer to it: the spec's own name, or its layer's path."""
+
+    name: str
+    type: Type
+    span: Span | None = None
+    layer: "Layer | None" = None
+    index: int = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.type}>"
+
+
+@dataclass(eq=False)
+class Layer:
+    """An operator at its place in a network. `name` is its path: `stage2.basic1.conv2`."""
+
+    name: str
+    op: Op
+    span: Span
+    results: tuple[Value, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The last part of the path."""
+        return self.name.rpartition(".")[2]
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.op.name}>"
+
+
+@dataclass(eq=False)
+class Line:
+    """What one pipeline of the spec placed, in order."""
+
+    steps: "tuple[Layer | Scope, ...]"
+    results: tuple[Value, ...]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Scope:
+    """A brace of the spec, or a named pipeline: what shares one prefix of names.
+
+    `arguments` are the parameters of a block with what this call gave for them, and `shortcut`
+    scopes and the like have none. `entry` is the value that `in` means, `result` what comes out.
+    """
+
+    kind: Literal["network", "block", "branch", "shortcut", "repeat", "iteration", "named"]
+    name: str
+    entry: Value | None
+    block: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    results: tuple[Value, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The last part of the path."""
+        return self.name.rpartition(".")[2]
+
+    def steps(self) -> "Iterator[Layer | Scope]":
+        """The layers and scopes directly inside, in order."""
+        for line in self.lines:
+            yield from line.steps
+
+    def layers(self) -> Iterator[Layer]:
+        """All layers inside, at any depth, in order."""
+        for step in self.steps():
+            if isinstance(step, Layer):
+                yield step
+            else:
+                yield from step.layers()
+
+
+@dataclass(eq=False)
+class Head:
+    """A named output and the mode in which it exists."""
+
+    name: str
+    value: Value
+    mode: Mode
+    span: Span
+
+
+@dataclass(eq=False)
+class Graph:
+    """One network."""
+
+    name: str
+    scope: Scope
+    inputs: tuple[Value, ...]
+    targets: tuple[Value, ...]
+    heads: tuple[Head, ...]
+    layers: tuple[Layer, ...]
+    named: dict[str, Value]
+    span: Span
+
+    def heads_in(self, mode: Literal["train", "infer"]) -> tuple[Head, ...]:
+        """The heads that exist in training, or in the exported graph."""
+        return tuple(head for head in self.heads if head.mode in ("both", mode))
+
+    def layers_for(self, heads: tuple[Head, ...]) -> list[Layer]:
+        """The layers that some heads need, in order; everything else is dead."""
+        needed = {id(head.value) for head in heads}
+        kept: list[Layer] = []
+        for layer in reversed(self.layers):
+            if any(id(result) in needed for result in layer.results):
+                kept.append(layer)
+                needed |= {id(value) for value in layer.op.reads()}
+        return kept[::-1]
+
+    def layers_in(self, mode: Literal["train", "infer"]) -> list[Layer]:
+        """The layers that training, or the exported graph, consists of."""
+        return self.layers_for(self.heads_in(mode))
+

@@ -1,0 +1,89 @@
+"""The base of all operators.
+
+An operator is one final, frozen class in `ops/`, and everything about it stands there. It states
+local facts; the passes compose them. What a class does not say means: pointwise, weightless, free.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from netloom.ir.call import Call
+from netloom.ir.declared import Declared
+from netloom.ir.dims import Dim
+from netloom.ir.node import Node
+from netloom.ir.types import DType, Type
+from netloom.ir.window import POINT, Reach
+
+if TYPE_CHECKING:
+    from netloom.ir.graph import Value
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Initial values drawn uniformly from [-bound, bound]."""
+
+    bound: float
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Initial values that are all the same."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A tensor that an operator owns. Buffers (`learned=False`) are saved but not counted."""
+
+    shape: tuple[int, ...]
+    initial: Uniform | Filled
+    learned: bool = True
+    dtype: DType = "float32"
+
+
+class Op(Declared, family="operator"):
+    """An operator with its operands and arguments; an instance is a node of the graph."""
+
+    required_rules = (("result", "results"), "torch", "onnx")
+
+    identity_in_inference: ClassVar[bool] = False
+    """Whether the operator only acts in training (dropout) and is left out of what is exported."""
+
+    def result(self) -> Type:
+        """Type of the result. Raises `Reject` where the operands or arguments do not fit."""
+        raise NotImplementedError
+
+    def results(self) -> tuple[Type, ...]:
+        """Types of the results, for an operator that has several."""
+        return (self.result(),)
+
+    def window(self) -> Reach | tuple[Reach, ...]:
+        """What one output position sees of each operand: one answer for all axes, or one an axis."""
+        return POINT
+
+    def reads(self) -> "list[Value]":
+        """The values it needs: its operands, in the order of the signature."""
+        found: list[Value] = []
+        for entry in self.signature():
+            if entry.is_operand:
+                given = getattr(self, entry.name)
+                found += given if isinstance(given, tuple) else [] if given is None else [given]
+        return found
+
+    def params(self) -> Mapping[str, Parameter]:
+        """The tensors it owns, by the names that PyTorch gives them."""
+        return {}
+
+    def macs(self) -> Dim:
+        """Multiply-accumulate operations, for the whole batch."""
+        return 0
+
+    def torch(self) -> Call:
+        """The call in PyTorch."""
+        raise NotImplementedError
+
+    def onnx(self) -> Node | tuple[Node, ...]:
+        """The node, or the few nodes, in ONNX."""
+        raise NotImplementedError

@@ -1,0 +1,103 @@
+"""Joins: several values become one."""
+
+from netloom.ir.call import Function, Option
+from netloom.ir.declared import Reject, operand
+from netloom.ir.dims import Dim, Proved, equal
+from netloom.ir.graph import Value
+from netloom.ir.node import Local, Node
+from netloom.ir.op import Op
+from netloom.ir.types import Type
+from netloom.ops.operands import channel_axis, disagreement, of_rank, same_shape
+
+
+class Concat(Op, name="concat"):
+    """Puts the channels of several values one after the other. PyTorch: `torch.cat`; ONNX: `Concat`."""
+
+    xs: tuple[Value, ...] = operand("values that agree in all but their channels")
+
+    def result(self) -> Type:
+        first = self.xs[0]
+        shape = list(of_rank(first, 2, 3, 4, at="xs.0"))
+        axis = channel_axis(first.type.rank)
+        channels: Dim = 0
+        for index, x in enumerate(self.xs):
+            of_rank(x, first.type.rank, at=f"xs.{index}")
+            others = zip(first.type.shape, x.type.shape, strict=True)
+            if not all(
+                position == axis or isinstance(equal(left, right), Proved)
+                for position, (left, right) in enumerate(others)
+            ):
+                help = "branches of a concat may differ in their channels only"
+                raise Reject("E208", disagreement(first, x), f"xs.{index}", help)
+            channels = channels + x.type.shape[axis]
+        shape[axis] = channels
+        return Type("float32", tuple(shape))
+
+    def torch(self) -> Function:
+        axis = channel_axis(self.xs[0].type.rank)
+        return Function("torch.cat", (list(self.xs),), {"dim": Option(axis, 0)})
+
+    def onnx(self) -> Node:
+        return Node("Concat", self.xs, {"axis": channel_axis(self.xs[0].type.rank)})
+
+
+class Add(Op, name="add"):
+    """The sum of values of one shape. PyTorch: `+`; ONNX: `Add`."""
+
+    xs: tuple[Value, ...] = operand("values of the same shape")
+
+    def result(self) -> Type:
+        return _elementwise(self.xs)
+
+    def torch(self) -> Function:
+        return Function("+", self.xs)
+
+    def onnx(self) -> tuple[Node, ...]:
+        return _pairwise("Add", self.xs)
+
+
+class Mul(Op, name="mul"):
+    """The elementwise product of values of one shape. PyTorch: `*`; ONNX: `Mul`."""
+
+    xs: tuple[Value, ...] = operand("values of the same shape")
+
+    def result(self) -> Type:
+        return _elementwise(self.xs)
+
+    def torch(self) -> Function:
+        return Function("*", self.xs)
+
+    def onnx(self) -> tuple[Node, ...]:
+        return _pairwise("Mul", self.xs)
+
+
+def _elementwise(xs: tuple[Value, ...]) -> Type:
+    for index, x in enumerate(xs):
+        of_rank(x, 2, 3, 4, at=f"xs.{index}")
+        same_shape(xs[0], x, f"xs.{index}", _projection(xs[0], x))
+    return xs[0].type
+
+
+def _projection(first: Value, x: Value) -> str:
+    """How the second of two disagreeing branches could be made to fit."""
+    if first.type.rank == 4 == x.type.rank:
+        wanted, found = first.type.shape, x.type.shape
+        if found[1] != wanted[1] and found[2:] == wanted[2:]:
+            return f"`conv({wanted[1]}, 1)` in that branch gives it {wanted[1]} channels"
+        if isinstance(found[2], int) and isinstance(wanted[2], int) and wanted[2]:
+            ratio = found[2] // wanted[2]
+            if ratio > 1 and found[2] == ratio * wanted[2]:
+                return f"`conv({wanted[1]}, 1, stride={ratio})` in that branch projects it"
+    return "nothing is broadcast; give the branches one shape"
+
+
+def _pairwise(op_type: str, xs: tuple[Value, ...]) -> tuple[Node, ...]:
+    """A chain of binary nodes: ONNX's variadic Sum has no counterpart for products."""
+    nodes = []
+    left: Value | Local = xs[0]
+    for index, right in enumerate(xs[1:], start=1):
+        last = index == len(xs) - 1
+        partial = Local(f"partial{index}")
+        nodes.append(Node(op_type, (left, right), {}, (0 if last else partial,)))
+        left = partial
+    return tuple(nodes)
