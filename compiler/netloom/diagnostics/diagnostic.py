@@ -103,8 +103,9 @@ class Diagnostics:
     found: list[Diagnostic] = field(default_factory=list)
 
     def report(self, diagnostic: Diagnostic) -> None:
-        """Notes a mistake; the same mistake at the same place is told once."""
-        if diagnostic not in self.found:
+        """Notes a mistake; one in a block is told once, however often the block is called."""
+        place = (diagnostic.code, diagnostic.span)
+        if diagnostic.span is None or all((d.code, d.span) != place for d in self.found):
             self.found.append(diagnostic)
 
     def raise_if_any(self) -> None:

@@ -226,6 +226,23 @@ def equal(left: Dim, right: Dim) -> Verdict:
     return Proved()
 
 
+def less_or_equal(left: Dim, right: Dim) -> Verdict:
+    """Decides whether left <= right for all sizes >= 1.
+
+    A difference in which every size has a positive coefficient is smallest at sizes of 1, which
+    proves the comparison; small sizes are tried to refute it.
+    """
+    difference = right - left
+    if isinstance(difference, int):
+        return Proved() if difference >= 0 else Refuted({})
+    names = sorted(each.name for each in sizes(difference))
+    for binding in small_bindings(names):
+        if evaluate_to_int(difference, binding) < 0:
+            return Refuted(binding)
+    grows = all(coefficient > 0 for monomial, coefficient in difference.terms if monomial)
+    return Proved() if grows else Undecided()
+
+
 def _search_witness(difference: Symbolic, names: list[str]) -> Refuted | None:
     """The smallest sizes, tried in order of their sum, at which the difference is not 0."""
     for binding in small_bindings(names):

@@ -1,0 +1,1 @@
+"""The passes: build, fields, cost, contracts. Each takes what the one before made; none mutates."""

@@ -1,0 +1,193 @@
+"""From the arguments of a call to the fields of a record or the parameters of a block."""
+
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Span, did_you_mean
+from netloom.ir.declared import Declared, Field, Pair
+from netloom.ir.dims import Symbolic
+from netloom.ir.graph import Value
+from netloom.passes.expressions import Names, evaluate, text_of
+from netloom.syntax import ast
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The fields of a call, and the places of the text where each was given."""
+
+    fields: dict[str, Any]
+    spans: dict[str, Span]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as the text has it, with what its name stands for."""
+
+    name: ast.Name
+    arguments: Sequence[ast.Argument]
+    what: str
+    """"operator `conv`", as messages call it."""
+
+
+def bind(declared: type[Declared], call: Call, names: Names, current: Value | None = None) -> Bound:
+    """Evaluates a call of a declared record against its signature.
+
+    `current` fills the first operand. Raises `Failed` with all mistakes of the call, and `Poisoned`
+    if it reads a value whose making failed.
+    """
+    signature = declared.signature()
+    fields: dict[str, Any] = {}
+    if current is not None:
+        fields[signature[0].name] = current
+        signature = signature[1:]
+    return bind_fields(signature, call, names, fields)
+
+
+def bind_fields(
+    signature: Sequence[Field], call: Call, names: Names, given: dict[str, Any] | None = None
+) -> Bound:
+    """As `bind`, for a signature that is not a record's: the parameters of a block."""
+    diagnostics = Diagnostics()
+    bound = Bound(dict(given or {}), {})
+    by_name = {field.name: field for field in signature}
+    positional = iter(signature)
+    for argument in call.arguments:
+        field = _field_of(argument, by_name, positional, bound, call, diagnostics)
+        if field is None:
+            continue
+        try:
+            value = evaluate(argument.value, names)
+            bound.spans[field.name] = argument.span
+            bound.fields[field.name] = coerce(value, field, argument.value.span, call.what)
+        except Failed as failure:
+            bound.fields[field.name] = None
+            for diagnostic in failure.diagnostics:
+                diagnostics.report(diagnostic)
+    for field in signature:
+        if field.name in bound.fields:
+            continue
+        if field.required:
+            message = f"{call.what} needs `{field.name}`: {field.doc}"
+            help = "it takes " + ", ".join(
+                each.name if each.required else f"{each.name}={text_of(each.default)}"
+                for each in signature
+            )
+            diagnostics.report(Diagnostic("E204", message, call.name.span, help=help))
+        bound.fields[field.name] = field.default
+    diagnostics.raise_if_any()
+    return bound
+
+
+def _field_of(
+    argument: ast.Argument,
+    by_name: dict[str, Field],
+    positional: Any,
+    bound: Bound,
+    call: Call,
+    diagnostics: Diagnostics,
+) -> Field | None:
+    """The field that an argument is for; None, and a report, if there is none."""
+    if argument.name is None:
+        field: Field | None = next(positional, None)
+        if field is None:
+            most = len(by_name)
+            takes = "no arguments" if most == 0 else f"at most {most}"
+            message = f"{call.what} takes {takes}"
+            diagnostics.report(Diagnostic("E203", message, argument.span, "one too many"))
+            return None
+    else:
+        field = by_name.get(argument.name.text)
+        if field is None:
+            message = f"{call.what} has no argument `{argument.name.text}`"
+            help = did_you_mean(argument.name.text, by_name)
+            diagnostics.report(Diagnostic("E203", message, argument.name.span, help=help))
+            return None
+    if field.name in bound.fields:
+        message = f"`{field.name}` is given twice"
+        diagnostics.report(Diagnostic("E211", message, argument.span))
+        return None
+    return field
+
+
+def coerce(value: Any, field: Field, span: Span, what: str) -> Any:
+    """The value as the field's type, within the field's bounds.
+
+    Raises `Failed`: E205 for a wrong type, E206 for a value out of bounds.
+    """
+    converted = _convert(value, field.type)
+    if converted is _UNFIT:
+        message = f"`{field.name}` of {what} is {_wanted(field.type)}, not {_found(value)}"
+        help = None
+        if get_origin(field.type) is Literal and isinstance(value, str):
+            help = did_you_mean(value, get_args(field.type))
+        raise Failed(Diagnostic("E205", message, span, help=help))
+    numbers = converted if isinstance(converted, tuple) else (converted,)
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        limit = None
+        if field.minimum is not None and number < field.minimum:
+            limit = f"at least {field.minimum}"
+        if field.above is not None and number <= field.above:
+            limit = f"more than {field.above}"
+        if field.maximum is not None and number > field.maximum:
+            limit = f"at most {field.maximum}"
+        if limit:
+            message = f"`{field.name}` of {what} must be {limit}, but is {text_of(number)}"
+            raise Failed(Diagnostic("E206", message, span))
+    return converted
+
+
+_UNFIT = object()
+
+
+def _convert(value: Any, wanted: Any) -> Any:
+    origin = get_origin(wanted)
+    if origin in (Union, types.UnionType):
+        members = [member for member in get_args(wanted) if member is not type(None)]
+        return _convert(value, members[0])
+    if origin is Literal:
+        return value if value in get_args(wanted) else _UNFIT
+    if wanted == Pair:
+        if _is_int(value):
+            return (value, value)
+        fits = isinstance(value, tuple) and len(value) == 2 and all(_is_int(each) for each in value)
+        return value if fits else _UNFIT
+    if wanted is int:
+        return value if _is_int(value) else _UNFIT
+    if wanted is float:
+        is_number = isinstance(value, float) or _is_int(value)
+        return float(value) if is_number else _UNFIT
+    return value if isinstance(value, wanted) else _UNFIT
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _wanted(wanted: Any) -> str:
+    origin = get_origin(wanted)
+    if origin in (Union, types.UnionType):
+        return _wanted(get_args(wanted)[0])
+    if origin is Literal:
+        return " or ".join(text_of(choice) for choice in get_args(wanted))
+    if wanted == Pair:
+        return "a whole number, or two for height and width"
+    return {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a string",
+        tuple: "a list",
+        Value: "a value of the network",
+    }[wanted]
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, Symbolic):
+        return f"the size `{value}`, which the input decides"
+    if isinstance(value, Value):
+        return f"the value `{value.name}`"
+    return text_of(value)

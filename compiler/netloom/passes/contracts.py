@@ -1,0 +1,136 @@
+"""Proves or refutes what a spec requires of its networks."""
+
+from typing import Any
+
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
+from netloom.ir.dims import Dim, Proved, Refuted
+from netloom.ir.graph import Graph, Value
+from netloom.passes.build import Built, Requirement
+from netloom.passes.cost import Cost, total
+from netloom.passes.expressions import (
+    BUILD_FUNCTIONS,
+    Each,
+    Names,
+    Poisoned,
+    compare,
+    evaluate,
+    text_of,
+)
+from netloom.passes.fields import Extent, Field, Fields
+from netloom.syntax import ast
+
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+
+
+def check_contracts(
+    built: Built,
+    fields: dict[Value, Fields],
+    costs: dict[Any, Cost],
+    diagnostics: Diagnostics,
+) -> None:
+    """Reports every requirement of a network that is refuted (E401) or not decided (E402)."""
+    facts = _facts(built.graph, costs)
+    functions = dict(BUILD_FUNCTIONS)
+    functions["rf"] = lambda value: Each(_receptive_field(fields[value]))
+    functions["stride"] = lambda value: Each(_strides(fields[value]))
+    functions["params"] = lambda value: _made_by(value, costs).params
+    functions["macs"] = lambda value: _made_by(value, costs).macs
+    for requirement in built.requirements:
+        names = Names(
+            requirement.names.values, requirement.names.entry, functions, facts
+        )
+        try:
+            _check(requirement, requirement.condition, names, diagnostics)
+        except Failed as failure:
+            for diagnostic in failure.diagnostics:
+                diagnostics.report(diagnostic)
+        except Poisoned:
+            pass
+
+
+def _facts(graph: Graph, costs: dict[Any, Cost]) -> dict[str, Any]:
+    whole = total(graph.layers_in("infer"), costs)
+    return {"params": whole.params, "macs": whole.macs}
+
+
+def _check(
+    requirement: Requirement, condition: ast.Expression, names: Names, diagnostics: Diagnostics
+) -> None:
+    if isinstance(condition, ast.Chain) and condition.rest[0][0] == "and":
+        for part in (condition.first, *(operand for _, operand in condition.rest)):
+            _check(requirement, part, names, diagnostics)
+        return
+    if isinstance(condition, ast.Chain) and condition.rest[0][0] in COMPARISONS:
+        _check_comparison(requirement, condition, names, diagnostics)
+        return
+    holds = evaluate(condition, names)
+    if not isinstance(holds, bool):
+        message = f"a requirement is a comparison, but this is {text_of(holds)}"
+        help = "`require params == …`, `require rf(x) <= …`, `require shape(x) == […]`"
+        diagnostics.report(Diagnostic("E403", message, condition.span, help=help))
+    elif not holds:
+        message = "this requirement does not hold"
+        diagnostics.report(Diagnostic("E401", message, condition.span, notes=requirement.notes))
+
+
+def _check_comparison(
+    requirement: Requirement, condition: ast.Chain, names: Names, diagnostics: Diagnostics
+) -> None:
+    (operator, operand), *_ = condition.rest
+    left, right = evaluate(condition.first, names), evaluate(operand, names)
+    verdict = compare(operator, left, right)
+    if isinstance(verdict, Proved):
+        return
+    source = condition.span.source.text
+    asked = source[condition.first.span.start : condition.first.span.end]
+    found = text_of(left) if not isinstance(condition.first, ast.Number) else text_of(right)
+    notes = (*_origin(condition.first, names), *requirement.notes)
+    if verdict is None:
+        message = f"whether this holds for all sizes is not decided: `{asked}` is {found}"
+        diagnostics.report(Diagnostic("E402", message, condition.span, notes=notes))
+        return
+    message = f"`{asked}` is {found}"
+    if isinstance(verdict, Refuted) and verdict.witness:
+        sizes = ", ".join(f"{name} = {size}" for name, size in verdict.witness.items())
+        message += f", which breaks the requirement for instance at {sizes}"
+    label = f"required: {operator} {text_of(right)}"
+    diagnostics.report(Diagnostic("E401", message, condition.span, label, notes))
+
+
+def _origin(expression: ast.Expression, names: Names) -> tuple[Note, ...]:
+    """Where the value of which a requirement speaks was made."""
+    if isinstance(expression, ast.Application):
+        value = evaluate(expression.arguments[0].value, names)
+        if isinstance(value, Value) and value.span:
+            return (Note(f"`{value.name}` is {value.type}", value.span),)
+    return ()
+
+
+def _receptive_field(fields: Fields) -> tuple[int | str, ...]:
+    """Every size of a field: each axis, input and phase; "whole" and the like by their word."""
+    facts: list[int | str] = []
+    for extent in _extents(fields):
+        facts += extent.sizes if isinstance(extent, Field) else [extent]
+    return tuple(facts)
+
+
+def _strides(fields: Fields) -> tuple[int | str, ...]:
+    facts: list[int | str] = []
+    for extent in _extents(fields):
+        if isinstance(extent, Field):
+            facts.append(
+                int(extent.stride) if extent.stride.denominator == 1 else str(extent.stride)
+            )
+        else:
+            facts.append(extent)
+    return tuple(facts)
+
+
+def _extents(fields: Fields) -> list[Extent]:
+    return [extent for axes in fields.values() for extent in axes.values()]
+
+
+def _made_by(value: Value, costs: dict[Any, Cost]) -> Cost:
+    return costs[value.layer] if value.layer else Cost()
+
+

@@ -1,0 +1,329 @@
+"""Evaluation of the expressions that a spec contains, at compile time."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from netloom.diagnostics import Diagnostic, Failed, Span, did_you_mean
+from netloom.ir.dims import Dim, Proved, Refuted, Symbolic, equal, less_or_equal
+from netloom.ir.graph import Value
+from netloom.ir.types import Shape, shape_text
+from netloom.syntax import ast
+
+LARGEST = 2**63 - 1
+
+
+class Poison:
+    """Stands for a value whose making failed. The mistake has been told; nothing more is said."""
+
+
+POISON = Poison()
+
+
+class Poisoned(Exception):  # noqa: N818  a signal, not a fault
+    """An expression needs a value whose making failed."""
+
+
+@dataclass(frozen=True)
+class Each:
+    """Several facts of which a requirement speaks at once: one an axis, input and phase."""
+
+    facts: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        different = dict.fromkeys(str(fact) for fact in self.facts)
+        return " and ".join(different) if different else "nothing"
+
+
+@dataclass
+class Names:
+    """What names mean at one place of a spec.
+
+    `entry` is the value that `in` means. `functions` can be asked about values; `facts` are what is
+    known of the whole network, and only once it is built.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    entry: Value | Poison | None = None
+    functions: Mapping[str, Callable[[Value], Any]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def inner(self, entry: Value | Poison | None) -> "Names":
+        """The names inside a brace: those outside can be read, new ones stay inside."""
+        return Names(dict(self.values), entry, self.functions, self.facts)
+
+
+def shape_of(value: Value) -> Shape:
+    """`shape(x)`."""
+    return value.type.shape
+
+
+BUILD_FUNCTIONS: Mapping[str, Callable[[Value], Any]] = {"shape": shape_of}
+ANALYSIS_FUNCTIONS = ("rf", "stride", "params", "macs")
+"""Functions whose answers exist only once the network is built, so in `require` only."""
+
+_AXES = {
+    2: {"batch": 0, "channels": 1, "features": 1},
+    3: {"batch": 0, "steps": 1, "channels": 2, "features": 2},
+    4: {"batch": 0, "channels": 1, "height": 2, "width": 3},
+}
+
+
+def evaluate(expression: ast.Expression, names: Names) -> Any:
+    """The value of an expression: a number, truth, string, tuple, dimension or tensor value.
+
+    Raises:
+        Failed: with one diagnostic.
+        Poisoned: it needs a value whose making failed.
+    """
+    match expression:
+        case ast.Number() | ast.Text() | ast.Truth():
+            return expression.value
+        case ast.Sequence():
+            return tuple(evaluate(item, names) for item in expression.items)
+        case ast.Variable():
+            return _lookup(expression, names)
+        case ast.Incoming():
+            if names.entry is None:
+                _fail("E212", "there is no value for `in` to mean here", expression.span)
+            return _clean(names.entry)
+        case ast.Attribute():
+            return _attribute(expression, names)
+        case ast.Application():
+            return _apply(expression, names)
+        case ast.Unary():
+            return _unary(expression, names)
+        case ast.Chain():
+            return _chain(expression, names)
+
+
+def compare(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
+    """Whether a comparison holds, for all sizes; None where that is not decided."""
+    if isinstance(left, Each) or isinstance(right, Each):
+        pairs = [(left_fact, right_fact) for left_fact in _facts(left) for right_fact in _facts(right)]
+        return _all([_compare_one(operator, a, b) for a, b in pairs])
+    return _compare_one(operator, left, right)
+
+
+def text_of(value: Any) -> str:
+    """A value as a spec would write it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() if abs(value) >= 10_000:
+            return f"{value:_}"
+        case str():
+            return f'"{value}"'
+        case tuple():
+            return shape_text(value) if all(isinstance(v, Dim) for v in value) else (
+                "[" + ", ".join(text_of(item) for item in value) + "]"
+            )
+        case Value():
+            return str(value.type)
+    return str(value)
+
+
+# ---- one kind of expression each
+
+
+def _lookup(variable: ast.Variable, names: Names) -> Any:
+    if variable.name in names.values:
+        return _clean(names.values[variable.name])
+    if variable.name in names.facts:
+        return names.facts[variable.name]
+    if variable.name in ANALYSIS_FUNCTIONS:
+        help = "it is known once the network is built, so it can stand in `require` only"
+        _fail("E216", f"`{variable.name}` is not known here", variable.span, help)
+    _fail(
+        "E201",
+        f"there is no value named `{variable.name}` here",
+        variable.span,
+        did_you_mean(variable.name, [*names.values, *names.facts]),
+    )
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Poison):
+        raise Poisoned
+    return value
+
+
+def _attribute(expression: ast.Attribute, names: Names) -> Dim:
+    of = evaluate(expression.of, names)
+    name = expression.name
+    if not isinstance(of, Value):
+        _fail("E216", f"`{text_of(of)}` has no attributes", expression.span)
+    axes = _AXES.get(of.type.rank, {})
+    if name.text not in axes:
+        message = f"{of.type} has no `{name.text}`"
+        _fail("E201", message, name.span, did_you_mean(name.text, axes))
+    return of.type.shape[axes[name.text]]
+
+
+def _apply(expression: ast.Application, names: Names) -> Any:
+    name = expression.name
+    if name.text not in names.functions:
+        if name.text in ANALYSIS_FUNCTIONS:
+            help = "it is known once the network is built, so it can stand in `require` only"
+            _fail("E216", f"`{name.text}` is not known here", name.span, help)
+        known = [*names.functions, *ANALYSIS_FUNCTIONS]
+        _fail("E201", f"there is no function `{name.text}`", name.span, did_you_mean(name.text, known))
+    if len(expression.arguments) != 1 or expression.arguments[0].name:
+        _fail("E204", f"`{name.text}` is asked of exactly one value", expression.span)
+    value = evaluate(expression.arguments[0].value, names)
+    if not isinstance(value, Value):
+        span = expression.arguments[0].span
+        _fail("E205", f"`{name.text}` is asked of a value of the network, not of {text_of(value)}", span)
+    return names.functions[name.text](value)
+
+
+def _unary(expression: ast.Unary, names: Names) -> Any:
+    value = evaluate(expression.operand, names)
+    if expression.operator == "not":
+        return not _truth(value, expression.operand.span)
+    if isinstance(value, bool) or not isinstance(value, int | float | Symbolic):
+        _fail("E216", f"`-` needs a number, not {text_of(value)}", expression.operand.span)
+    return -value
+
+
+def _chain(expression: ast.Chain, names: Names) -> Any:
+    first_operator = expression.rest[0][0]
+    if first_operator in ("and", "or"):
+        return _connect(expression, names, stop_at=first_operator == "or")
+    left = evaluate(expression.first, names)
+    for operator, operand in expression.rest:
+        right = evaluate(operand, names)
+        span = Span(expression.span.source, expression.span.start, operand.span.end)
+        if operator in ("==", "!=", "<", "<=", ">", ">="):
+            left = _decide(operator, left, right, span)
+        else:
+            left = _arithmetic(operator, left, right, span)
+    return left
+
+
+def _connect(expression: ast.Chain, names: Names, stop_at: bool) -> bool:
+    """`and` and `or`, which do not evaluate what no longer matters."""
+    for operand in (expression.first, *(operand for _, operand in expression.rest)):
+        if _truth(evaluate(operand, names), operand.span) is stop_at:
+            return stop_at
+    return not stop_at
+
+
+def _truth(value: Any, span: Span) -> bool:
+    if not isinstance(value, bool):
+        _fail("E216", f"this must be true or false, but is {text_of(value)}", span)
+    return value
+
+
+def _decide(operator: str, left: Any, right: Any, span: Span) -> bool:
+    verdict = compare(operator, left, right)
+    if isinstance(verdict, Proved):
+        return True
+    opposite = compare(_OPPOSITE[operator], left, right)
+    if isinstance(opposite, Proved):
+        return False
+    message = f"whether {text_of(left)} {operator} {text_of(right)} depends on the size of the input"
+    help = "a network has one structure for all sizes; test something that is a number"
+    _fail("E216", message, span, help)
+
+
+def _arithmetic(operator: str, left: Any, right: Any, span: Span) -> Any:
+    for value in (left, right):
+        if isinstance(value, bool) or not isinstance(value, int | float | Symbolic):
+            _fail("E216", f"`{operator}` needs numbers, not {text_of(value)}", span)
+    symbolic = isinstance(left, Symbolic) or isinstance(right, Symbolic)
+    if symbolic and (isinstance(left, float) or isinstance(right, float)):
+        _fail("E216", "a size of the input can be joined with whole numbers only", span)
+    if operator in ("/", "//", "%"):
+        if symbolic and not (operator == "//" and isinstance(right, int) and right > 0):
+            _fail("E216", "a size of the input can be divided by `//` and a number only", span)
+        if right == 0:
+            _fail("E216", "division by 0", span)
+    result = _OPERATIONS[operator](left, right)
+    if isinstance(result, int) and abs(result) > LARGEST:
+        _fail("E216", "the result is beyond 64 bits", span)
+    if isinstance(result, float) and not math.isfinite(result):
+        _fail("E216", "the result is not a finite number", span)
+    return result
+
+
+def _exact(left: int | float, right: int | float) -> int | float:
+    if isinstance(left, int) and isinstance(right, int) and left % right == 0:
+        return left // right
+    return left / right
+
+
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda left, right: left + right,
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "//": lambda left, right: left // right,
+    "/": _exact,
+    "%": lambda left, right: left % right,
+}
+
+_OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+# ---- comparison
+
+
+def _facts(value: Any) -> tuple[Any, ...]:
+    return value.facts if isinstance(value, Each) else (value,)
+
+
+def _all(verdicts: list[Proved | Refuted | None]) -> Proved | Refuted | None:
+    refuted = [verdict for verdict in verdicts if isinstance(verdict, Refuted)]
+    if refuted:
+        return refuted[0]
+    return None if None in verdicts or not verdicts else Proved()
+
+
+def _compare_one(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return _compare_tuples(operator, left, right)
+    if isinstance(left, Dim) and isinstance(right, Dim) and not isinstance(left, bool):
+        return _compare_dims(operator, left, right)
+    if operator in ("==", "!="):
+        return Proved() if (left == right) == (operator == "==") else Refuted({})
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        holds = {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}
+        return Proved() if holds[operator] else Refuted({})
+    return Refuted({})  # "whole" and the like have no order
+
+
+def _compare_tuples(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
+    if operator not in ("==", "!="):
+        return None
+    if len(left) != len(right):
+        same: Proved | Refuted | None = Refuted({})
+    else:
+        same = _all([_compare_one("==", a, b) for a, b in zip(left, right, strict=True)] or [Proved()])
+    if operator == "==" or same is None:
+        return same
+    return Refuted({}) if isinstance(same, Proved) else Proved()
+
+
+def _compare_dims(operator: str, left: Dim, right: Dim) -> Proved | Refuted | None:
+    match operator:
+        case "==":
+            verdict = equal(left, right)
+        case "<=":
+            verdict = less_or_equal(left, right)
+        case ">=":
+            verdict = less_or_equal(right, left)
+        case "<":
+            verdict = less_or_equal(left + 1, right)
+        case ">":
+            verdict = less_or_equal(right + 1, left)
+        case _:
+            apart = less_or_equal(left + 1, right), less_or_equal(right + 1, left)
+            if any(isinstance(each, Proved) for each in apart):
+                return Proved()
+            return Refuted({}) if isinstance(equal(left, right), Proved) else None
+    return verdict if isinstance(verdict, Proved | Refuted) else None
+
+
+def _fail(code: str, message: str, span: Span, help: str | None = None) -> NoReturn:
+    raise Failed(Diagnostic(code, message, span, help=help))

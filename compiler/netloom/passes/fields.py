@@ -1,0 +1,147 @@
+"""Receptive fields: what one position of a value sees of each network input, along each axis.
+
+The theory is in docs/receptive-fields.md. A field maps a position u of the value to an interval
+[first(u), last(u)] of input pixels, before clipping at the borders. Both ends are periodic-affine:
+moving u by `period` moves them by `advance`. Without upsampling the period is 1. Fields compose
+through the interval maps that operators state, and join by the hull of the union.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from netloom.ir.graph import Graph, Layer, Value
+from netloom.ir.types import spatial_axes
+from netloom.ir.window import Reach
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field with known extents; `intervals` holds one period of positions, from position 0."""
+
+    intervals: tuple[tuple[int, int], ...]
+    advance: int
+
+    @property
+    def period(self) -> int:
+        """Positions after which the extents repeat."""
+        return len(self.intervals)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The different extents over one period, in pixels, smallest first."""
+        return tuple(sorted({last - first + 1 for first, last in self.intervals}))
+
+    @property
+    def stride(self) -> Fraction:
+        """Input pixels from one position to the next, on average over a period."""
+        return Fraction(self.advance, self.period)
+
+    @property
+    def offset(self) -> int:
+        """The first pixel that position 0 sees: minus the padding."""
+        return self.intervals[0][0]
+
+    def interval(self, position: int) -> tuple[int, int]:
+        """First and last input pixel that a position sees."""
+        periods, phase = divmod(position, self.period)
+        first, last = self.intervals[phase]
+        return first + periods * self.advance, last + periods * self.advance
+
+
+Extent = Field | Literal["whole", "data-dependent", "misaligned"]
+"""What is known of a field along one axis.
+
+"whole" is the current input, whatever its size. "misaligned" says that paths of different stride
+meet: the extent then grows from position to position and no one number describes it.
+"""
+
+Fields = Mapping[str, Mapping[str, Extent]]
+"""Input name to axis name to extent; an input that a value does not depend on is absent."""
+
+PIXEL = Field(((0, 0),), 1)
+
+
+def fields(graph: Graph) -> dict[Value, Fields]:
+    """The receptive field of every value, for every input; one walk, linear in the layers."""
+    table: dict[Value, Fields] = {}
+    for value in (*graph.inputs, *graph.targets):
+        axes = spatial_axes(value.type.rank)
+        table[value] = {value.name: dict.fromkeys(axes, PIXEL)}
+    for layer in graph.layers:
+        for result in layer.results:
+            table[result] = _through(layer, result, table)
+    return table
+
+
+def _through(layer: Layer, result: Value, table: dict[Value, Fields]) -> Fields:
+    """The fields of one result: the union over the operands, each seen through the operator."""
+    window = layer.op.window()
+    own_axes = spatial_axes(result.type.rank)
+    reaches: dict[str, Reach] = (
+        dict(zip(own_axes, window, strict=True))
+        if isinstance(window, tuple)
+        else dict.fromkeys(own_axes, window)
+    )
+    # An axis of the input that the result has no more is seen as a whole, or as the data says.
+    lost: Reach = window if isinstance(window, str) else "whole"
+    joined: dict[str, dict[str, Extent]] = {}
+    for operand in layer.op.reads():
+        for name, axes in table[operand].items():
+            entry = joined.setdefault(name, {})
+            for axis, extent in axes.items():
+                seen = compose(reaches.get(axis, lost), extent)
+                entry[axis] = union(entry[axis], seen) if axis in entry else seen
+    return joined
+
+
+def compose(reach: Reach, below: Extent) -> Extent:
+    """The field of an operator's result, from the field of its operand."""
+    if reach == "whole" or below == "whole":
+        return "whole"
+    if isinstance(reach, str) or below == "data-dependent":
+        return "data-dependent"
+    if isinstance(below, str):
+        return below
+    # The operand's phase repeats once its own period divides what the operator has advanced.
+    rounds = below.period // math.gcd(below.period, reach.advance)
+    intervals = []
+    for position in range(reach.period * rounds):
+        first, last = reach.interval(position)
+        intervals.append((below.interval(first)[0], below.interval(last)[1]))
+    advance = below.advance * (reach.advance * rounds // below.period)
+    return _shortest(tuple(intervals), advance)
+
+
+def union(left: Extent, right: Extent) -> Extent:
+    """The hull of two fields of the same value, seen along two paths."""
+    for absorbing in ("whole", "data-dependent", "misaligned"):
+        if absorbing in (left, right):
+            return absorbing  # type: ignore[return-value]  one of the three literals
+    assert isinstance(left, Field)
+    assert isinstance(right, Field)
+    if left.stride != right.stride:
+        return "misaligned"
+    period = math.lcm(left.period, right.period)
+    intervals = tuple(
+        (
+            min(left.interval(position)[0], right.interval(position)[0]),
+            max(left.interval(position)[1], right.interval(position)[1]),
+        )
+        for position in range(period)
+    )
+    return _shortest(intervals, int(left.stride * period))
+
+
+def _shortest(intervals: tuple[tuple[int, int], ...], advance: int) -> Field:
+    """The field with the smallest period that describes the same intervals."""
+    whole = Field(intervals, advance)
+    for period in range(1, len(intervals)):
+        if len(intervals) % period or advance * period % len(intervals):
+            continue
+        shorter = Field(intervals[:period], advance * period // len(intervals))
+        if all(shorter.interval(u) == whole.interval(u) for u in range(len(intervals))):
+            return shorter
+    return whole
