@@ -60,8 +60,8 @@ class Line:
 class Scope:
     """A brace of the spec, or a named pipeline: what shares one prefix of names.
 
-    `arguments` are the parameters of a block with what this call gave for them, and `shortcut`
-    scopes and the like have none. `entry` is the value that `in` means, `result` what comes out.
+    `arguments` are the parameters of a block with what this call gave for them, `defaults` what it
+    takes for those that are not given; other scopes have none. `entry` is the value that `in` means, `result` what comes out.
     """
 
     kind: Literal["network", "block", "branch", "shortcut", "repeat", "iteration", "named"]
@@ -69,6 +69,7 @@ class Scope:
     entry: Value | None
     block: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     results: tuple[Value, ...] = ()
 

@@ -4,7 +4,8 @@ A value whose making fails becomes poison: the mistake is told once, what depend
 and everything else is still checked, so one run reports every independent mistake.
 """
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, did_you_mean
@@ -14,7 +15,7 @@ from netloom.ir.graph import Graph, Head, Layer, Mode, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import DTYPES, Type
 from netloom.ops.merge import Add
-from netloom.passes.binding import Bound, Call, bind, bind_fields
+from netloom.passes.binding import Bound, Call, bind, bind_fields, coerce
 from netloom.passes.expressions import (
     BUILD_FUNCTIONS,
     POISON,
@@ -61,7 +62,7 @@ class Place:
     scope: OpenScope
     current: Current
     is_network: bool = False
-    defined: dict[str, Span] = field(default_factory=dict)
+    defined: dict[str, Span] = dataclasses.field(default_factory=dict)
 
 
 def build(file: ast.File, diagnostics: Diagnostics) -> dict[str, Built]:
@@ -115,7 +116,8 @@ class Builder:
         names = Names(functions=BUILD_FUNCTIONS)
         place = Place(names, OpenScope(scope, names_given(network.statements)), None, True)
         try:
-            names.values.update(self._parameters(network.parameters, (), network.name, "network"))
+            call = Call(network.name, (), f"network `{network.name.text}`")
+            names.values.update(bind_fields(self._signature(network.parameters), call, names).fields)
             self._run(network.statements, place)
         except Failed as failure:
             self._tell(failure)
@@ -520,12 +522,13 @@ class Builder:
     ) -> tuple[Value | Poison, ...]:
         block = self.blocks[stage.name.text]
         self._guard_depth(stage)
-        arguments = self._parameters(
-            block.parameters, stage.arguments or (), stage.name, "block", place.names
-        )
+        signature = self._signature(block.parameters)
+        call = Call(stage.name, stage.arguments or (), f"block `{block.name.text}`")
+        arguments = bind_fields(signature, call, place.names).fields
         self._spend(stage.span)
         path = pinned or place.scope.count(block.name.text)
-        scope = Scope("block", path, entry, block.name.text, arguments)
+        defaults = {each.name: each.default for each in signature if not each.required}
+        scope = Scope("block", path, entry, block.name.text, arguments, defaults)
         names = Names(dict(arguments), entry, BUILD_FUNCTIONS)
         inner = Place(names, OpenScope(scope, names_given(block.statements)), entry)
         self.calls.append((block.name.text, stage.span))
@@ -547,15 +550,8 @@ class Builder:
             message = f"blocks are nested more than {MAXIMUM_BLOCK_DEPTH} deep"
             raise Failed(Diagnostic("E217", message, stage.span))
 
-    def _parameters(
-        self,
-        parameters: tuple[ast.Parameter, ...],
-        arguments: tuple[ast.Argument, ...],
-        name: ast.Name,
-        what: str,
-        names: Names | None = None,
-    ) -> dict[str, Any]:
-        """What a call gives for the parameters of a block or network."""
+    def _signature(self, parameters: tuple[ast.Parameter, ...]) -> list[Field]:
+        """The parameters of a block or network; defaults are constants."""
         signature = []
         for parameter in parameters:
             kind = _PARAMETER_TYPES.get(parameter.type.text)
@@ -563,14 +559,22 @@ class Builder:
                 message = f"there is no parameter type `{parameter.type.text}`"
                 help = did_you_mean(parameter.type.text, _PARAMETER_TYPES)
                 raise Failed(Diagnostic("E205", message, parameter.type.span, help=help))
-            default = parameter.default
-            value = None if default is None else evaluate(default, Names())
-            doc = f"a parameter of type {parameter.type.text}"
-            signature.append(
-                Field(parameter.name.text, kind, doc, False, default is None, value)
+            required = parameter.default is None
+            field = Field(
+                parameter.name.text,
+                kind,
+                f"a parameter of type {parameter.type.text}",
+                is_operand=False,
+                required=required,
+                default=None,
             )
-        call = Call(name, arguments, f"{what} `{name.text}`")
-        return bind_fields(signature, call, names or Names()).fields
+            if parameter.default is not None:
+                value = evaluate(parameter.default, Names())
+                what = f"the default of `{field.name}`"
+                default = coerce(value, field, parameter.default.span, what)
+                field = dataclasses.replace(field, default=default)
+            signature.append(field)
+        return signature
 
     def _close(
         self, scope: Scope, result: Current, steps: list[Layer | Scope]

@@ -1,0 +1,270 @@
+"""Classes from bodies: instances of one structure share a class.
+
+Two bodies have one structure if they differ in literals of their constructors only. A literal that
+all instances share stays; where they differ, the class takes a parameter. Which one is found by
+comparing the literal, over all instances, with the block's own parameters and the channels that
+enter it: `conv(4*ch, 1)` becomes `nn.Conv2d(in_channels, 4 * ch, 1)` because 4 * ch is right for
+every call that the spec makes, not because the text was translated.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netloom.emit.names import class_name, identifier
+from netloom.emit.torch.expressions import Code, Expression, Hole, Infix, Invoke, Keyword, rewrite
+from netloom.emit.torch.forward import Body, body_of_network, body_of_scope
+from netloom.emit.torch.modules import class_scopes
+from netloom.emit.torch.shapes import shape_comment
+from netloom.ir.graph import Graph, Scope
+from netloom.ops.operands import channel_axis
+
+Missing = object()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument of `__init__`."""
+
+    name: str
+    type: str
+    default: Any = Missing
+
+
+@dataclass
+class Definition:
+    """A class to be printed, settled for all its instances."""
+
+    name: str
+    body: Body
+    members: list[Body]
+    parameters: list[Parameter] = field(default_factory=list)
+    comments: list[str | None] = field(default_factory=list)
+    """For each statement of the body, the shape of what it makes."""
+    input_shapes: list[str | None] = field(default_factory=list)
+    output_shapes: list[str | None] = field(default_factory=list)
+
+
+def definitions(graph: Graph) -> list[Definition]:
+    """The classes of a network, each after those that it uses; the network itself is the last."""
+    alive = {id(layer) for layer in graph.layers_for(graph.heads)}
+    made: dict[int, Invoke] = {}
+    found: list[Definition] = []
+    taken = {class_name(graph.name)}
+    for level in _levels(graph.scope, alive):
+        for bodies in _groups([body_of_scope(scope, made, alive) for scope in level]):
+            definition = _define(_fresh_name(bodies[0].scope, taken), bodies, made)
+            found.append(definition)
+    network = body_of_network(graph, made, alive)
+    found.append(_define(class_name(graph.name), [network], made))
+    return found
+
+
+def _levels(network: Scope, alive: set[int]) -> list[list[Scope]]:
+    """The scopes that become classes, innermost first, all calls of equal nesting together."""
+    heights: dict[int, int] = {}
+    levels: list[list[Scope]] = []
+    for scope in class_scopes(network):
+        if scope.kind == "network" or not any(id(layer) in alive for layer in scope.layers()):
+            continue
+        inner = [heights.get(id(each), -1) for each in class_scopes(scope) if each is not scope]
+        height = max(inner, default=-1) + 1
+        heights[id(scope)] = height
+        while len(levels) <= height:
+            levels.append([])
+        levels[height].append(scope)
+    return levels
+
+
+def _groups(bodies: Sequence[Body]) -> list[list[Body]]:
+    groups: dict[Any, list[Body]] = {}
+    for body in bodies:
+        groups.setdefault(_structure(body), []).append(body)
+    return list(groups.values())
+
+
+def _structure(body: Body) -> Any:
+    """Everything about a body but the literals of its constructors."""
+    return (
+        _own_name(body.scope),
+        body.input_names,
+        tuple((name, _erased(expression)) for name, expression in body.attributes),
+        tuple((each.targets, each.expression, each.mode) for each in body.statements),
+        body.returned,
+    )
+
+
+def _erased(expression: Expression) -> Expression:
+    return rewrite(expression, lambda leaf: Hole(None, "") if isinstance(leaf, Hole) else leaf)
+
+
+def _own_name(scope: Scope) -> str:
+    return class_name(scope.block or scope.name.replace(".", "_"))
+
+
+def _fresh_name(scope: Scope, taken: set[str]) -> str:
+    """A block's own name; a second structure of it is told apart by its shortcut, or by number."""
+    name = _own_name(scope)
+    has_shortcut = any(step.label.startswith("shortcut") for step in scope.steps())
+    candidates = [name, f"{name}WithShortcut"] if has_shortcut else [name]
+    number = 1
+    while True:
+        for candidate in candidates:
+            if candidate not in taken and candidate not in ("Tensor", "OrderedDict", "F"):
+                taken.add(candidate)
+                return candidate
+        number += 1
+        candidates = [f"{name}{number}"]
+
+
+# ---- parameters
+
+
+def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definition:
+    """Settles the literals of a group, and records how each instance constructs the class."""
+    definition = Definition(name, bodies[0], bodies)
+    known = _known_arguments(bodies)
+    used: dict[str, tuple[Any, ...]] = {}
+    columns = zip(*(_holes(body) for body in bodies), strict=True)
+    settled: Iterator[Expression] = iter(
+        [_settle([hole.value for hole in column], column[0].role, known, used) for column in columns]
+    )
+    definition.body.attributes = [
+        (attribute, rewrite(e, lambda leaf: next(settled) if isinstance(leaf, Hole) else leaf))
+        for attribute, e in definition.body.attributes
+    ]
+    scope = bodies[0].scope
+    order = [each for each in known if each in used] + [each for each in used if each not in known]
+    order.sort(key=lambda each: each in scope.defaults)
+    for each in order:
+        default = scope.defaults.get(each, Missing)
+        definition.parameters.append(
+            Parameter(identifier(each), _type_of(used[each][0]), default)
+        )
+    for index, body in enumerate(bodies):
+        made[id(body.scope)] = _construction(definition, order, [used[n][index] for n in order])
+    _comment(definition, {n: used[n] for n in order})
+    return definition
+
+
+def _holes(body: Body) -> list[Hole]:
+    found: list[Hole] = []
+
+    def gather(leaf: Any) -> Any:
+        if isinstance(leaf, Hole):
+            found.append(leaf)
+        return leaf
+
+    for _, expression in body.attributes:
+        rewrite(expression, gather)
+    return found
+
+
+def _known_arguments(bodies: list[Body]) -> dict[str, tuple[Any, ...]]:
+    """What could explain a literal: the channels that enter, then the block's parameters."""
+    known: dict[str, tuple[Any, ...]] = {}
+    entries = [body.scope.entry for body in bodies]
+    channels = tuple(
+        entry.type.shape[channel_axis(entry.type.rank)] if entry and entry.type.rank > 1 else None
+        for entry in entries
+    )
+    parameters = bodies[0].scope.arguments
+    if "in_channels" not in parameters:
+        known["in_channels"] = channels
+    for name in parameters:
+        known[name] = tuple(body.scope.arguments[name] for body in bodies)
+    return known
+
+
+def _settle(
+    column: Sequence[Any],
+    role: str,
+    known: dict[str, tuple[Any, ...]],
+    used: dict[str, tuple[Any, ...]],
+) -> Expression:
+    """What stands for one literal in the class that all instances share."""
+    values = tuple(column)
+    if all(_same(value, values[0]) for value in values):
+        return Hole(values[0], role)
+    # The block's own parameters are the better explanation where channels would do as well.
+    candidates = sorted(known.items(), key=lambda item: item[0] == "in_channels")
+    for name, vector in candidates:
+        if vector == values:
+            used[name] = vector
+            return Code(identifier(name))
+        if all(_pair(value) == argument for value, argument in zip(values, vector, strict=True)):
+            used[name] = vector
+            return Code(identifier(name))
+    for name, vector in candidates:
+        scaled = _scaled(identifier(name), vector, values)
+        if scaled:
+            used[name] = vector
+            return scaled
+    for name, vector in used.items():
+        if vector == values:
+            return Code(identifier(name))
+    fresh = role
+    while fresh in used or fresh in known:
+        fresh += "_"
+    used[fresh] = values
+    return Code(identifier(fresh))
+
+
+def _scaled(name: str, vector: tuple[Any, ...], values: tuple[Any, ...]) -> Expression | None:
+    """A multiple or a part of a parameter that gives the values."""
+    if not all(type(each) is int and each for each in (*vector, *values)):
+        return None
+    factor = values[0] // vector[0]
+    if factor > 1 and all(v == factor * p for v, p in zip(values, vector, strict=True)):
+        return Infix("*", (Code(str(factor)), Code(name)))
+    part = vector[0] // values[0]
+    if part > 1 and all(v == p // part for v, p in zip(values, vector, strict=True)):
+        return Infix("//", (Code(name), Code(str(part))))
+    return None
+
+
+def _pair(value: Any) -> Any:
+    """A pair of equal numbers as the number that the spec gave."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+
+
+def _same(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and bool(left == right)
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "tuple[int, int]" if len(set(value)) > 1 else "int"
+    return type(value).__name__
+
+
+def _construction(definition: Definition, order: list[str], values: list[Any]) -> Invoke:
+    required = [parameter for parameter in definition.parameters if parameter.default is Missing]
+    arguments = tuple(
+        Hole(value, name) for name, value in zip(order, values[: len(required)], strict=False)
+    )
+    keywords = tuple(
+        Keyword(parameter.name, Hole(value, parameter.name), parameter.default)
+        for parameter, value in zip(
+            definition.parameters[len(required) :], values[len(required) :], strict=True
+        )
+    )
+    return Invoke(Code(definition.name), arguments, keywords)
+
+
+def _comment(definition: Definition, arguments: dict[str, tuple[Any, ...]]) -> None:
+    """Shapes for the reader, in the words of the class."""
+    members = definition.members
+    entries = [member.scope.entry for member in members]
+    for index, statement in enumerate(definition.body.statements):
+        if len(statement.results) > 1:
+            definition.comments.append(None)
+            continue
+        values = [member.statements[index].results[0] for member in members]
+        definition.comments.append(shape_comment(values, entries, arguments))
+    for position in range(len(definition.body.inputs)):
+        values = [member.inputs[position] for member in members]
+        definition.input_shapes.append(shape_comment(values, entries, arguments))
+    for position in range(len(definition.body.scope.results)):
+        values = [member.scope.results[position] for member in members]
+        definition.output_shapes.append(shape_comment(values, entries, arguments))

@@ -1,0 +1,293 @@
+"""The body of a class: what `__init__` assigns and what `forward` does, line by line.
+
+A line of the spec becomes a line of `forward`: a value that is used once, further down its own
+line, is written where it is used. Named values are variables of that name; the others are `x`, or
+`y` and so on while `x` is still needed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from netloom.emit.names import identifier
+from netloom.emit.torch.expressions import (
+    Code,
+    Expression,
+    Hole,
+    Infix,
+    Invoke,
+    Keyword,
+    Listing,
+    Member,
+    Pick,
+    Variable,
+    leaves,
+    one_line,
+    rewrite,
+)
+from netloom.emit.torch.modules import chain, construct, outside_reads
+from netloom.ir.call import Call, Function, Module
+from netloom.ir.graph import Graph, Layer, Mode, Scope, Value
+
+POOL = ("x", "y", "z")
+"""Variables for values that the spec does not name."""
+
+NESTED_WIDTH = 64
+"""A nested expression longer than this is taken apart."""
+
+
+@dataclass
+class Statement:
+    """`targets = expression`; without targets it is what `forward` returns."""
+
+    expression: Expression
+    results: tuple[Value, ...]
+    targets: tuple[str, ...] = ()
+    mode: Mode = "both"
+    names: tuple[str, ...] = ()
+
+
+@dataclass
+class Body:
+    """A class before it is known which other instances share it."""
+
+    scope: Scope
+    inputs: tuple[Value, ...]
+    input_names: tuple[str, ...] = ()
+    attributes: list[tuple[str, Expression]] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
+    outputs: list[tuple[str, str, Mode]] = field(default_factory=list)
+    """Of a network with several heads: head, variable, mode. Others return `returned`."""
+    returned: tuple[str, ...] = ()
+
+
+def inputs_of(scope: Scope) -> tuple[Value, ...]:
+    """The values that a class's `forward` takes: what enters the brace first, then the others."""
+    reads = outside_reads(scope)
+    return tuple(sorted(reads, key=lambda value: value is not scope.entry))
+
+
+def body_of_scope(scope: Scope, made: Mapping[int, Invoke], alive: set[int]) -> Body:
+    """The body of a block call or another brace."""
+    inputs = inputs_of(scope)
+    writer = _BodyWriter(Body(scope, inputs), made, alive, Counter(map(id, scope.results)))
+    writer.lines(scope)
+    names = [
+        "x" if value is scope.entry else identifier(value.name.rpartition(".")[2])
+        for value in inputs
+    ]
+    writer.settle_names(names, scope.results)
+    return writer.body
+
+
+def body_of_network(graph: Graph, made: Mapping[int, Invoke], alive: set[int]) -> Body:
+    """The body of the network itself, with the heads of each mode."""
+    heads = graph.heads
+    wanted = Counter(id(head.value) for head in heads)
+    writer = _BodyWriter(Body(graph.scope, graph.inputs), made, alive, wanted)
+    writer.lines(graph.scope)
+    training = {id(layer) for layer in graph.layers_in("train")}
+    inference = {id(layer) for layer in graph.layers_in("infer")}
+    for statement in writer.body.statements:
+        makers = {id(value.layer) for value in statement.results}
+        if not makers & inference:
+            statement.mode = "train"
+        elif not makers & training:
+            statement.mode = "infer"
+    order = {"both": 0, "train": 1, "infer": 2}
+    writer.body.statements.sort(key=lambda statement: order[statement.mode])
+    names = [identifier(value.name) for value in graph.inputs]
+    writer.settle_names(names, tuple(head.value for head in heads))
+    returned = writer.body.returned
+    if len(heads) > 1:
+        writer.body.outputs = [
+            (head.name, variable, head.mode)
+            for head, variable in zip(heads, returned, strict=True)
+        ]
+        writer.body.returned = ()
+    return writer.body
+
+
+@dataclass
+class _BodyWriter:
+    body: Body
+    made: Mapping[int, Invoke]
+    alive: set[int]
+    uses: Counter[int]
+    pending: dict[int, Expression] = field(default_factory=dict)
+
+    def lines(self, scope: Scope) -> None:
+        """Lays out the lines of a scope, leaving out what no head needs."""
+        steps = [(line, step) for line in scope.lines for step in line.steps if self._lives(step)]
+        for _, step in steps:
+            self.uses.update(id(value) for value in _reads(step))
+        for line in scope.lines:
+            living = [step for step in line.steps if self._lives(step)]
+            for index, step in enumerate(living):
+                later = {id(value) for each in living[index + 1 :] for value in _reads(each)}
+                self._step(step, later, line.names if step is living[-1] else ())
+
+    def _lives(self, step: Layer | Scope) -> bool:
+        layers = [step] if isinstance(step, Layer) else step.layers()
+        return any(id(layer) in self.alive for layer in layers)
+
+    def _step(self, step: Layer | Scope, later: set[int], names: tuple[str, ...]) -> None:
+        if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
+            self._unrolled(step, names)
+            return
+        attribute = f"self.{identifier(step.label)}"
+        expression, has_attribute = self._applied(step, attribute)
+        if has_attribute:
+            made = construct(step, self.made)
+            self.body.attributes.append((identifier(step.label), made))
+        self._assign_or_keep(step, expression, later, names)
+
+    def _unrolled(self, repeat: Scope, names: tuple[str, ...]) -> None:
+        """A repeat whose iterations read values from outside: called one after the other."""
+        label = identifier(repeat.label)
+        self.body.attributes.append((label, construct(repeat, self.made)))
+        steps = list(repeat.steps())
+        for step in steps:
+            self.uses.update(id(value) for value in _reads(step))
+        for index, step in enumerate(steps):
+            expression, _ = self._applied(step, f"self.{label}[{index}]")
+            self._assign_or_keep(step, expression, set(), names if step is steps[-1] else ())
+
+    def _assign_or_keep(
+        self,
+        step: Layer | Scope,
+        expression: Expression,
+        later: set[int],
+        names: tuple[str, ...],
+    ) -> None:
+        picks = _picks(step)
+        wanted = [index for index, value in enumerate(step.results) if self.uses[id(value)]]
+        if not wanted:
+            wanted = [0]
+        results = tuple(step.results[index] for index in wanted)
+        paths = [picks[index] for index in wanted]
+        if len(results) == 1:
+            (value,) = results
+            expression = Pick(expression, paths[0]) if paths[0] else expression
+            if self.uses[id(value)] == 1 and id(value) in later and not names:
+                self.pending[id(value)] = expression
+            else:
+                self.body.statements.append(Statement(expression, results, names=names[:1]))
+            return
+        if all(path == (index,) for index, path in zip(wanted, paths, strict=True)):
+            self.body.statements.append(Statement(expression, results, names=names))
+            return
+        whole = Value(results[0].name, results[0].type)
+        self.body.statements.append(Statement(expression, (whole,)))
+        for position, (value, path) in enumerate(zip(results, paths, strict=True)):
+            read = Pick(Variable(whole), path)
+            name = names[position : position + 1]
+            self.body.statements.append(Statement(read, (value,), names=name))
+
+    def _applied(self, step: Layer | Scope, attribute: str) -> tuple[Expression, bool]:
+        """The call of a step in `forward`, and whether it needs an attribute."""
+        if isinstance(step, Scope):
+            arguments = tuple(self._read(value) for value in inputs_of(step))
+            return Invoke(Code(attribute), arguments), True
+        call = step.op.torch()
+        if isinstance(call, Function):
+            return self._function(call), False
+        if call.function:
+            return self._function(call.function), False
+        keywords = tuple(
+            Keyword(name, self._option(name, given)) for name, given in call.call_options.items()
+        )
+        return Invoke(Code(attribute), tuple(map(self._read, call.inputs)), keywords), True
+
+    def _function(self, call: Function) -> Expression:
+        arguments = tuple(self._argument(each) for each in call.arguments)
+        if call.name in ("+", "*"):
+            return Infix(call.name, arguments)
+        keywords = tuple(
+            Keyword(name, Hole(option.value, name), option.default)
+            for name, option in call.options.items()
+        )
+        return Invoke(Code(call.name), arguments, keywords)
+
+    def _argument(self, given: object) -> Expression:
+        if isinstance(given, Value):
+            return self._read(given)
+        if isinstance(given, list):
+            return Listing(tuple(self._read(value) for value in given))
+        return Hole(given, "")
+
+    def _option(self, name: str, given: object) -> Expression:
+        """A keyword of the call; a value stands for its size."""
+        if isinstance(given, Value):
+            return Invoke(Member(self._read(given), "size"))
+        return Hole(given, name)
+
+    def _read(self, value: Value) -> Expression:
+        """A value where it is used: its expression if it is used here only, else its variable."""
+        expression = self.pending.pop(id(value), None)
+        if expression is None:
+            return Variable(value)
+        if len(one_line(expression)) > NESTED_WIDTH:
+            self.body.statements.append(Statement(expression, (value,)))
+            return Variable(value)
+        return expression
+
+    # ---- variables
+
+    def settle_names(self, input_names: Sequence[str], returned: tuple[Value, ...]) -> None:
+        """Gives every assigned value a variable, and puts the variables into the expressions."""
+        body = self.body
+        last_use = {id(value): len(body.statements) for value in returned}
+        for index, statement in reversed(list(enumerate(body.statements))):
+            for leaf in leaves(statement.expression):
+                if isinstance(leaf, Variable):
+                    last_use.setdefault(id(leaf.value), index)
+        variables: dict[int, str] = {}
+        holder: dict[str, int] = {}
+        for value, name in zip(body.inputs, input_names, strict=True):
+            variables[id(value)] = name
+            holder[name] = id(value)
+        body.input_names = tuple(input_names)
+        given = {identifier(name) for each in body.statements for name in each.names}
+        for index, statement in enumerate(body.statements):
+            statement.expression = rewrite(
+                statement.expression,
+                lambda leaf: (
+                    Code(variables[id(leaf.value)]) if isinstance(leaf, Variable) else leaf
+                ),
+            )
+            targets = []
+            for position, value in enumerate(statement.results):
+                wanted = [identifier(name) for name in statement.names[position : position + 1]]
+                candidates = wanted or [name for name in POOL if name not in given]
+                name = next(
+                    name
+                    for name in _and_numbered(candidates)
+                    if name not in targets and last_use.get(holder.get(name, 0), -1) <= index
+                )
+                holder[name] = id(value)
+                variables[id(value)] = name
+                targets.append(name)
+            statement.targets = tuple(targets)
+        body.returned = tuple(variables[id(value)] for value in returned)
+
+
+def _and_numbered(candidates: list[str]) -> Iterator[str]:
+    yield from candidates
+    number = 2
+    while True:
+        yield f"{candidates[0]}{number}"
+        number += 1
+
+
+def _reads(step: Layer | Scope) -> list[Value]:
+    return step.op.reads() if isinstance(step, Layer) else list(inputs_of(step))
+
+
+def _picks(step: Layer | Scope) -> tuple[tuple[int, ...], ...]:
+    if isinstance(step, Layer):
+        call: Call = step.op.torch()
+        return call.picks if isinstance(call, Module) else ((),)
+    if len(step.results) == 1:
+        return ((),)
+    return tuple((index,) for index in range(len(step.results)))

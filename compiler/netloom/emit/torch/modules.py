@@ -1,0 +1,141 @@
+"""Which parts of a network become modules of their own, and how each is constructed.
+
+1. The network, each block call, and each brace that is more than a chain become classes.
+2. A brace or named pipeline that is a chain of modules becomes an nn.Sequential with names.
+3. A repeat becomes an nn.Sequential counted from 0; equal iterations become one expression.
+"""
+
+from collections.abc import Mapping
+
+from netloom.emit.names import identifier
+from netloom.emit.torch.expressions import (
+    Code,
+    Expression,
+    Hole,
+    Invoke,
+    Keyword,
+    Repeated,
+    rewrite,
+)
+from netloom.ir.call import Module
+from netloom.ir.graph import Layer, Scope, Value
+
+POSITIONAL_ROLES = {
+    "nn.Conv2d": ("in_channels", "out_channels", "kernel_size"),
+    "nn.ConvTranspose2d": ("in_channels", "out_channels", "kernel_size"),
+    "nn.Linear": ("in_features", "out_features"),
+    "nn.LSTM": ("input_size", "hidden_size"),
+    "nn.BatchNorm1d": ("num_features",),
+    "nn.BatchNorm2d": ("num_features",),
+    "nn.MaxPool2d": ("kernel_size",),
+    "nn.AvgPool2d": ("kernel_size",),
+    "nn.MaxUnpool2d": ("kernel_size",),
+    "nn.LocalResponseNorm": ("size",),
+}
+"""What PyTorch calls the positional arguments, for parameters that have to be invented."""
+
+
+def outside_reads(step: Layer | Scope) -> list[Value]:
+    """The values that a step needs from around it, each once, in the order of first use."""
+    layers = [step] if isinstance(step, Layer) else list(step.layers())
+    inside = {id(result) for layer in layers for result in layer.results}
+    found: dict[int, Value] = {}
+    for layer in layers:
+        for value in layer.op.reads():
+            if id(value) not in inside:
+                found.setdefault(id(value), value)
+    if isinstance(step, Scope):
+        for value in step.results:
+            if id(value) not in inside:
+                found.setdefault(id(value), value)
+    return list(found.values())
+
+
+def chain(scope: Scope) -> list[Layer | Scope] | None:
+    """The steps of a scope, if each is a module that reads what the one before made and no more."""
+    if scope.kind in ("network", "block"):
+        return None
+    steps = list(scope.steps())
+    expected: Value | None = None
+    for step in steps:
+        reads = outside_reads(step)
+        if len(reads) != 1 or (expected is not None and reads[0] is not expected):
+            return None
+        if not _is_plain_module(step):
+            return None
+        expected = step.results[0]
+    if not steps or scope.results != (expected,):
+        return None
+    return steps
+
+
+def _is_plain_module(step: Layer | Scope) -> bool:
+    if isinstance(step, Scope):
+        return len(step.results) == 1
+    call = step.op.torch()
+    return (
+        isinstance(call, Module)
+        and len(call.inputs) == 1
+        and not call.call_options
+        and call.picks == ((),)
+    )
+
+
+def is_class(scope: Scope) -> bool:
+    """Whether a scope needs a forward of its own."""
+    return scope.kind != "repeat" and chain(scope) is None
+
+
+def class_scopes(scope: Scope) -> list[Scope]:
+    """All scopes that become classes, each after those inside it."""
+    found = []
+    for step in scope.steps():
+        if isinstance(step, Scope):
+            found += class_scopes(step)
+    if is_class(scope):
+        found.append(scope)
+    return found
+
+
+def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
+    """The expression that makes the module of a step; `made` has those of the classes inside it."""
+    if isinstance(step, Layer):
+        call = step.op.torch()
+        assert isinstance(call, Module), "functions have no constructor"
+        return _construct_layer(step.label, call)
+    if id(step) in made:
+        return made[id(step)]
+    if step.kind == "repeat":
+        return _construct_repeat(step, made)
+    steps = chain(step)
+    assert steps is not None
+    named = tuple(Keyword(identifier(each.label), construct(each, made)) for each in steps)
+    return Invoke(Code("nn.Sequential"), (Invoke(Code("OrderedDict"), (), named),))
+
+
+def _construct_repeat(repeat: Scope, made: Mapping[int, Invoke]) -> Expression:
+    items = tuple(construct(each, made) for each in repeat.steps())
+    container = Code("nn.Sequential" if chain(repeat) else "nn.ModuleList")
+    if len(items) > 1 and all(_unlabelled(each) == _unlabelled(items[0]) for each in items):
+        return Invoke(container, (Repeated(items[0], Hole(len(items), "repeats")),))
+    return Invoke(container, items)
+
+
+def _unlabelled(expression: Expression) -> Expression:
+    """The expression without the roles of its literals, which differ between equal iterations."""
+    return rewrite(
+        expression, lambda leaf: Hole(leaf.value, "") if isinstance(leaf, Hole) else leaf
+    )
+
+
+def _construct_layer(label: str, call: Module) -> Invoke:
+    roles = POSITIONAL_ROLES.get(call.target, ())
+    holes = []
+    for index, value in enumerate(call.arguments):
+        role = roles[index] if index < len(roles) else f"argument{index + 1}"
+        holes.append(Hole(value, f"{label}_{role}"))
+    keywords = tuple(
+        Keyword(name, Hole(option.value, f"{label}_{name}"), option.default)
+        for name, option in call.options.items()
+    )
+    return Invoke(Code(call.target), tuple(holes), keywords)

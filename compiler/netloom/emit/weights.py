@@ -1,0 +1,84 @@
+"""The tensors of a network by name: which there are, initial values, reading a checkpoint.
+
+Names are the layer's path and the parameter's own name, `stage2.basic1.conv2.weight`, in the state
+dict, in checkpoints and in the ONNX graph.
+"""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from netloom.diagnostics import Diagnostic, Failed, did_you_mean
+from netloom.emit.names import state_key
+from netloom.extras import need
+from netloom.ir.graph import Graph
+from netloom.ir.op import Filled, Parameter
+
+Weights = Mapping[str, "numpy.ndarray[Any, Any]"]
+
+
+def expected(graph: Graph) -> dict[str, Parameter]:
+    """All tensors of a network, those of train heads included, in the order of its layers."""
+    return {
+        state_key(f"{layer.name}.{name}"): parameter
+        for layer in graph.layers_for(graph.heads)
+        for name, parameter in layer.op.params().items()
+    }
+
+
+def initial(graph: Graph, seed: int = 0) -> Weights:
+    """Untrained weights, drawn as PyTorch's layers draw theirs; equal for equal seeds."""
+    weights = {}
+    for name, parameter in expected(graph).items():
+        if isinstance(parameter.initial, Filled):
+            value = numpy.full(parameter.shape, parameter.initial.value, parameter.dtype)
+        else:
+            # One generator a tensor: a name keeps its values when unrelated lines are edited.
+            generator = numpy.random.default_rng([seed, zlib.crc32(name.encode())])
+            bound = parameter.initial.bound
+            value = generator.uniform(-bound, bound, parameter.shape).astype(parameter.dtype)
+        weights[name] = value
+    return weights
+
+
+def load(path: Path, graph: Graph) -> Weights:
+    """The weights in a safetensors file, checked against the network.
+
+    Raises `Failed`: E001 if there is no such file, E602 if it is none of that format, E603 with
+    every tensor that is missing, unknown or of another shape.
+    """
+    safetensors = need("safetensors.numpy", "train")
+    if not path.is_file():
+        raise Failed(Diagnostic("E001", f"there is no file `{path}`"))
+    try:
+        found: Weights = safetensors.load_file(path)
+    except Exception as problem:  # the library's own error type is private
+        message = f"`{path}` is not a safetensors checkpoint: {problem}"
+        raise Failed(Diagnostic("E602", message)) from None
+    check_fit(found, graph, f"`{path}`")
+    return found
+
+
+def check_fit(found: Weights, graph: Graph, what: str) -> None:
+    """Refuses weights that are not those of the network, with every difference at once."""
+    wanted = expected(graph)
+    differences = []
+    for name, parameter in wanted.items():
+        if name not in found:
+            near = did_you_mean(name, found) or ""
+            hint = f" ({near})" if near.startswith("did") else ""
+            differences.append(f"`{name}` is missing{hint}")
+        elif found[name].shape != parameter.shape:
+            shapes = f"is {list(found[name].shape)}, not {list(parameter.shape)}"
+            differences.append(f"`{name}` {shapes}")
+    differences += [f"`{name}` belongs to no layer" for name in found if name not in wanted]
+    if not differences:
+        return
+    shown = differences[:8]
+    if len(differences) > len(shown):
+        shown.append(f"and {len(differences) - len(shown)} more")
+    message = f"{what} does not hold the weights of network `{graph.name}`"
+    raise Failed(Diagnostic("E603", message, help="\n".join(shown)))
