@@ -5,11 +5,17 @@ ask whether they would notice a broken operator.
 """
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy
+import onnx
+import onnxruntime
 import torch
 from netloom.compile import Network, check
 from netloom.diagnostics import Source
+from netloom.emit import onnx as emit_onnx
+from netloom.emit import torch as emit_torch
 from netloom.ir.dims import Dim, evaluate_to_int
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, spatial_axes
@@ -21,6 +27,9 @@ from torch import Tensor, nn
 
 CAUSAL = ("lstm",)
 """Operators of which an early position sees less than the whole input, and only the last sees all."""
+
+NOT_INFERRED = ("nms", "unpool")
+"""Operators whose sizes onnx cannot infer: they depend on data, or on a shape computed from one."""
 
 
 def compiled(case: Case) -> Network:
@@ -150,3 +159,125 @@ def _compare_word(
 
 def _is_causal(network: Network) -> bool:
     return any(layer.op.name in CAUSAL for layer in network.graph.layers)
+
+
+# ---- values
+
+
+def compare_emitted_pytorch(case: Case) -> None:
+    """The emitted module has the reference's state dict and, with its weights, its values."""
+    network, reference = compiled(case), case.reference()
+    randomise(reference)
+    emitted = emit_torch.module(network.graph)
+    assert _shapes_of(emitted.state_dict()) == _shapes_of(reference.state_dict())
+    emitted.load_state_dict(reference.state_dict())
+    emitted.eval()
+    for inputs, expected in _runs(case, reference):
+        with torch.no_grad():
+            results = emitted(*(each.float() for each in inputs))
+        by_name = results if isinstance(results, dict) else {case.heads[0]: results}
+        _compare_values(expected, {name: each.numpy() for name, each in by_name.items()})
+
+
+def compare_training(case: Case) -> None:
+    """In training, the same random numbers give the same values and the same running statistics."""
+    network, reference = compiled(case), case.reference()
+    randomise(reference)
+    emitted = emit_torch.module(network.graph)
+    emitted.load_state_dict(reference.state_dict())
+    inputs = [each.float() for each in case.inputs(case.sizes[-1])]
+    results = []
+    for module in (reference, emitted):
+        torch.manual_seed(1)
+        results.append(module.train()(*inputs))
+    expected, found = results
+    by_name = dict(zip(case.heads, expected, strict=True))
+    torch.testing.assert_close(found, by_name if len(by_name) > 1 else expected[0])
+    torch.testing.assert_close(emitted.state_dict(), reference.state_dict())
+
+
+def compare_onnx(case: Case) -> None:
+    """The model is valid, states our shapes, and gives the reference's values in ONNX Runtime."""
+    network, reference = compiled(case), case.reference()
+    randomise(reference)
+    weights = {name: tensor.numpy() for name, tensor in reference.state_dict().items()}
+    content = emit_onnx.model_bytes(network.graph, weights)
+    onnx.checker.check_model(content, full_check=True)
+    _compare_inferred(content, case, network)
+    sessions = [_session(content, level) for level in (_NOT_OPTIMISED, _OPTIMISED)]
+    for inputs, expected in _runs(case, reference):
+        feed = {
+            value.name: each.float().numpy()
+            for value, each in zip(network.graph.inputs, inputs, strict=True)
+        }
+        for session in sessions:
+            found = session.run(list(expected), feed)
+            _compare_values(expected, dict(zip(expected, found, strict=True)))
+
+
+def _runs(case: Case, reference: nn.Module) -> Iterator[tuple[tuple[Tensor, ...], dict[str, Any]]]:
+    """Inputs that float32 can hold, with the reference's results in float64."""
+    reference = reference.double().eval()
+    for sizes in case.sizes:
+        inputs = tuple(each.float().double() for each in case.inputs(sizes))
+        with torch.no_grad():
+            results = reference(*inputs)
+        yield inputs, {name: each.numpy() for name, each in zip(case.heads, results, strict=True)}
+
+
+def _compare_values(expected: dict[str, Any], found: dict[str, Any]) -> None:
+    """Whole numbers are equal; float32 is within 1e-5 of the largest magnitude."""
+    assert list(found) == list(expected)
+    for name, wanted in expected.items():
+        assert found[name].shape == wanted.shape, name
+        if wanted.dtype == numpy.int64:
+            assert found[name].dtype == numpy.int64
+            assert (found[name] == wanted).all(), name
+            continue
+        assert found[name].dtype == numpy.float32
+        worst = numpy.abs(found[name] - wanted).max()
+        assert worst <= 1e-5 * numpy.abs(wanted).max(), f"{name} is off by {worst:.1e}"
+
+
+def _shapes_of(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+_NOT_OPTIMISED = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+_OPTIMISED = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+
+
+def _session(content: bytes, level: Any) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = level
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _compare_inferred(content: bytes, case: Case, network: Network) -> None:
+    """For each set of sizes, strict shape inference finds our shape for every layer's results."""
+    for sizes in case.sizes:
+        model = onnx.load_from_string(content)
+        for described, value in zip(model.graph.input, network.graph.inputs, strict=True):
+            stated = (evaluate_to_int(dim, sizes) for dim in value.type.shape)
+            for dim, number in zip(described.type.tensor_type.shape.dim, stated, strict=True):
+                dim.dim_value = number
+        for described in model.graph.output:
+            described.type.tensor_type.ClearField("shape")
+        inferred = onnx.shape_inference.infer_shapes(
+            model, check_type=True, strict_mode=True, data_prop=True
+        )
+        found = {
+            each.name: each.type.tensor_type.shape.dim
+            for each in (*inferred.graph.value_info, *inferred.graph.output)
+        }
+        for layer in network.graph.layers_in("infer"):
+            if layer.op.identity_in_inference:
+                continue
+            for result in layer.results:
+                dims = found[result.name]
+                if any(dim.HasField("dim_param") for dim in dims):
+                    assert layer.op.name in NOT_INFERRED, result
+                    continue
+                theirs = tuple(dim.dim_value for dim in dims)
+                assert theirs == bound(result.type.shape, sizes, theirs), result

@@ -4,7 +4,15 @@ import ast
 from pathlib import Path
 
 import pytest
-from comparisons import compare_fields, compare_macs, compare_parameters, compare_shapes
+from comparisons import (
+    compare_emitted_pytorch,
+    compare_fields,
+    compare_macs,
+    compare_onnx,
+    compare_parameters,
+    compare_shapes,
+    compare_training,
+)
 from oracles.case import Case
 from oracles.operators import CASES
 
@@ -29,3 +37,18 @@ def test_macs_are_those_that_pytorch_counts(case: Case) -> None:
 @every_case
 def test_receptive_fields_are_what_changes_the_output(case: Case) -> None:
     compare_fields(case)
+
+
+@every_case
+def test_emitted_pytorch_computes_the_reference(case: Case) -> None:
+    compare_emitted_pytorch(case)
+
+
+@every_case
+def test_emitted_pytorch_trains_like_the_reference(case: Case) -> None:
+    compare_training(case)
+
+
+@every_case
+def test_onnx_runtime_computes_the_reference(case: Case) -> None:
+    compare_onnx(case)

@@ -31,12 +31,16 @@ class Value:
 
 @dataclass(eq=False)
 class Layer:
-    """An operator at its place in a network. `name` is its path: `stage2.basic1.conv2`."""
+    """An operator at its place in a network. `name` is its path: `stage2.basic1.conv2`.
+
+    `mentions` are the names that its arguments read: a hint at what a number stands for.
+    """
 
     name: str
     op: Op
     span: Span
     results: tuple[Value, ...] = ()
+    mentions: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -72,6 +76,7 @@ class Scope:
     defaults: dict[str, Any] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     results: tuple[Value, ...] = ()
+    mentions: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -25,7 +25,14 @@ from netloom.passes.expressions import (
     evaluate,
     text_of,
 )
-from netloom.passes.scopes import OpenScope, names_given, placing_stages
+from netloom.passes.scopes import (
+    Naming,
+    OpenScope,
+    is_single,
+    names_given,
+    owning_stages,
+    placing_stages,
+)
 from netloom.syntax import ast
 
 MAXIMUM_LAYERS = 200_000
@@ -291,28 +298,33 @@ class Builder:
             self._named_pipeline(statement.names, statement.pipeline, place)
             return
         steps: list[Layer | Scope] = []
-        results = self._pipeline(statement.pipeline, place, steps, None)
+        results = self._pipeline(statement.pipeline, place, steps, Naming(place.scope))
         if steps and _sound(results):
             place.scope.add_line(steps, results)
 
     def _named_pipeline(
         self, names: tuple[ast.Name, ...], pipeline: ast.Pipeline, place: Place
     ) -> tuple[Value | Poison, ...]:
-        """`name = …`: one stage takes the name as its own, several share it as their scope."""
+        """`name = …`: one owner of weights takes the name as its own, several share it as scope."""
         placed_before = len(self.layers)
         label = place.scope.path(names[0].text)
-        values = {each for each, v in place.names.values.items() if isinstance(v, Value | Poison)}
+        stages = placing_stages(pipeline, _value_names(place.names))
+        owners = owning_stages(stages)
         steps: list[Layer | Scope] = []
         results: tuple[Value | Poison, ...] = (POISON,)
-        count = placing_stages(pipeline, values)
         try:
-            if count <= 1 or len(names) > 1:
-                results = self._pipeline(pipeline, place, steps, label if len(names) == 1 else None)
+            if len(names) > 1:
+                results = self._pipeline(pipeline, place, steps, Naming(place.scope))
+            elif is_single(stages) or len(owners) <= 1 and all(
+                isinstance(stage, ast.Call) for stage in stages
+            ):
+                owner = (owners or stages or [None])[0] if owners or len(stages) == 1 else None
+                results = self._pipeline(pipeline, place, steps, Naming(place.scope, label, owner))
             else:
                 scope = Scope("named", label, None)
                 inner = Place(place.names, OpenScope(scope, set()), place.current)
                 inner_steps: list[Layer | Scope] = []
-                results = self._pipeline(pipeline, inner, inner_steps, None)
+                results = self._pipeline(pipeline, inner, inner_steps, Naming(inner.scope))
                 if _sound(results):
                     inner.scope.add_line(inner_steps, results)
                     scope.entry, scope.results = _entry(scope), results
@@ -333,10 +345,18 @@ class Builder:
         for name, value in zip(names, results, strict=False):
             self._define(name, value, place)
             if id(value) in new and isinstance(value, Value):
-                value.name = place.scope.path(name.text)
+                self._rename(value, place.scope.path(name.text), placed_before)
         if steps and _sound(results):
             place.scope.add_line(steps, results, tuple(name.text for name in names))
         return results[: len(names)]
+
+    def _rename(self, value: Value, name: str, placed_before: int) -> None:
+        """Gives a value the spec's name, which the layer that owns the weights may also have."""
+        for layer in self.layers[placed_before:]:
+            for result in layer.results:
+                if result.name == name and result is not value:
+                    result.name = f"{name}.{layer.op.name}"
+        value.name = name
 
     # ---- pipelines
 
@@ -345,12 +365,12 @@ class Builder:
         pipeline: ast.Pipeline,
         place: Place,
         steps: list[Layer | Scope],
-        pinned: str | None,
+        naming: Naming,
     ) -> tuple[Any, ...]:
         """Runs the stages; the last one's results, of which the first becomes the current value.
 
-        `pinned` is the path that the only placing stage takes. A stage that fails poisons those
-        after it, which are then only looked over for misspelt names.
+        A stage that fails poisons those after it, which are then only looked over for misspelt
+        names.
         """
         results: tuple[Value | Poison, ...] = (POISON,)
         for index, stage in enumerate(pipeline.stages):
@@ -358,7 +378,7 @@ class Builder:
                 self._look_over(stage)
                 continue
             try:
-                results = self._stage(stage, place, steps, pinned, first=index == 0)
+                results = self._stage(stage, place, steps, naming, first=index == 0)
                 place.current = results[0]
             except Failed as failure:
                 self._tell(failure)
@@ -372,7 +392,7 @@ class Builder:
         stage: ast.Stage,
         place: Place,
         steps: list[Layer | Scope],
-        pinned: str | None,
+        naming: Naming,
         first: bool,
     ) -> tuple[Value | Poison, ...]:
         match stage:
@@ -387,17 +407,17 @@ class Builder:
                     return (self._read(stage, bound_value, first),)
                 entry = self._entering(place, stage.name.span)
                 if stage.name.text in self.blocks:
-                    return self._block(stage, entry, place, steps, pinned)
-                return self._operator(stage, entry, place, steps, pinned)
+                    return self._block(stage, entry, place, steps, naming)
+                return self._operator(stage, entry, place, steps, naming)
             case ast.Join():
                 entry = self._entering(place, stage.kind.span)
-                return self._join(stage, entry, place, steps, pinned)
+                return self._join(stage, entry, place, steps, naming)
             case ast.Residual():
                 entry = self._entering(place, stage.span)
-                return self._residual(stage, entry, place, steps, pinned)
+                return self._residual(stage, entry, place, steps, naming)
             case ast.Repeat():
                 entry = self._entering(place, stage.span)
-                return self._repeat(stage, entry, place, steps, pinned)
+                return self._repeat(stage, entry, place, steps, naming)
 
     def _read(self, stage: ast.Call, value: Value | Poison, first: bool) -> Value | Poison:
         """A value by its name, which can only begin a pipeline."""
@@ -450,15 +470,17 @@ class Builder:
         entry: Value,
         place: Place,
         steps: list[Layer | Scope],
-        pinned: str | None,
+        naming: Naming,
     ) -> tuple[Value, ...]:
         declared = Op.registry.get(stage.name.text)
         if declared is None:
             raise Failed(self._unknown(stage.name))
         call = Call(stage.name, stage.arguments or (), f"operator `{declared.name}`")
         bound = bind(declared, call, place.names, entry)
-        path = pinned or place.scope.count(declared.name)
-        return self._place(declared(**bound.fields), path, stage.span, steps, bound)
+        path = naming.path(stage, declared.name)
+        results = self._place(declared(**bound.fields), path, stage.span, steps, bound)
+        self.layers[-1].mentions = _mentions(stage)
+        return results
 
     def _place(
         self,
@@ -518,7 +540,7 @@ class Builder:
         entry: Value,
         place: Place,
         steps: list[Layer | Scope],
-        pinned: str | None,
+        naming: Naming,
     ) -> tuple[Value | Poison, ...]:
         block = self.blocks[stage.name.text]
         self._guard_depth(stage)
@@ -526,9 +548,11 @@ class Builder:
         call = Call(stage.name, stage.arguments or (), f"block `{block.name.text}`")
         arguments = bind_fields(signature, call, place.names).fields
         self._spend(stage.span)
-        path = pinned or place.scope.count(block.name.text)
+        path = naming.path(stage, block.name.text)
         defaults = {each.name: each.default for each in signature if not each.required}
-        scope = Scope("block", path, entry, block.name.text, arguments, defaults)
+        scope = Scope(
+            "block", path, entry, block.name.text, arguments, defaults, mentions=_mentions(stage)
+        )
         names = Names(dict(arguments), entry, BUILD_FUNCTIONS)
         inner = Place(names, OpenScope(scope, names_given(block.statements)), entry)
         self.calls.append((block.name.text, stage.span))
@@ -601,12 +625,14 @@ class Builder:
         """Runs a brace as a scope of its own; a single stage in it takes the scope's name."""
         names = place.names.inner(entry)
         names.values.update(values or {})
-        known = {each for each, v in names.values.items() if isinstance(v, Value | Poison)}
         only = body.statements[0] if len(body.statements) == 1 else None
-        if isinstance(only, ast.Flow) and not only.names and placing_stages(only.pipeline, known) == 1:
-            inner = Place(names, place.scope, entry)
-            (result, *_) = self._pipeline(only.pipeline, inner, steps, path)
-            return result  # type: ignore[no-any-return]
+        if isinstance(only, ast.Flow) and not only.names:
+            stages = placing_stages(only.pipeline, _value_names(names))
+            if is_single(stages):
+                inner = Place(names, place.scope, entry)
+                naming = Naming(place.scope, path, stages[0])
+                (result, *_) = self._pipeline(only.pipeline, inner, steps, naming)
+                return result  # type: ignore[no-any-return]
         scope = Scope(kind, path, entry)
         inner = Place(names, OpenScope(scope, names_given(body.statements)), entry)
         self._run(body.statements, inner)
@@ -619,7 +645,7 @@ class Builder:
         entry: Value,
         place: Place,
         steps: list[Layer | Scope],
-        pinned: str | None,
+        naming: Naming,
     ) -> tuple[Value, ...]:
         kind = stage.kind.text
         if stage.arguments:
@@ -636,7 +662,7 @@ class Builder:
         values = tuple(result for result in results if isinstance(result, Value))
         if len(values) < len(results):
             raise Poisoned
-        path = pinned or place.scope.count(kind)
+        path = naming.path(stage, kind)
         spans = tuple(branch.span for branch in stage.branches)
         op = Op.registry[kind](xs=values)  # type: ignore[call-arg]  every join has this operand
         return self._place(op, path, stage.kind.span, steps, branches=spans)
@@ -647,7 +673,7 @@ class Builder:
         entry: Value,
         place: Place,
         steps: list[Layer | Scope],
-        pinned: str | None,
+        naming: Naming,
     ) -> tuple[Value, ...]:
         """The body's layers belong to the scope around it; a shortcut is a scope of its own."""
         if steps:
@@ -664,7 +690,7 @@ class Builder:
         body = inner.current
         if not isinstance(body, Value) or not isinstance(shortcut, Value):
             raise Poisoned
-        path = pinned or place.scope.count("add")
+        path = naming.path(stage, "add")
         head = Span(stage.span.source, stage.span.start, stage.span.start + len("residual"))
         return self._place(
             Add(xs=(body, shortcut)), path, head, steps, branches=(stage.body.span, shortcut_span)
@@ -685,11 +711,11 @@ class Builder:
         entry: Value,
         place: Place,
         steps: list[Layer | Scope],
-        pinned: str | None,
+        naming: Naming,
     ) -> tuple[Value | Poison, ...]:
         start = self._count_of(stage.start, place) if stage.start else 0
         stop = self._count_of(stage.stop, place)
-        path = pinned or place.scope.count("repeat")
+        path = naming.path(stage, "repeat")
         scope = Scope("repeat", path, entry)
         outer = Place(place.names, OpenScope(scope, set()), entry)
         current: Value | Poison = entry
@@ -724,6 +750,10 @@ class Builder:
             raise Failed(Diagnostic("E217", message, span))
 
 
+def _value_names(names: Names) -> set[str]:
+    return {name for name, value in names.values.items() if isinstance(value, Value | Poison)}
+
+
 def _sound(results: tuple[Any, ...]) -> bool:
     return all(isinstance(result, Value) for result in results)
 
@@ -749,6 +779,14 @@ def _variables(expression: ast.Expression) -> list[ast.Variable]:
         case ast.Unary():
             return _variables(expression.operand)
     return []
+
+
+def _mentions(stage: ast.Call) -> tuple[str, ...]:
+    return tuple(
+        variable.name
+        for argument in stage.arguments or ()
+        for variable in _variables(argument.value)
+    )
 
 
 def _rejection(

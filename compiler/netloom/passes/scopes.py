@@ -1,8 +1,10 @@
 """Names and scopes while a network is being built."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 from netloom.ir.graph import Layer, Line, Scope, Value
+from netloom.ir.op import Op
 from netloom.syntax import ast
 
 
@@ -39,6 +41,29 @@ class OpenScope:
         self.scope.lines.append(Line(tuple(steps), results, names))
 
 
+@dataclass
+class Naming:
+    """How the stages of one pipeline get their paths.
+
+    Without a name they are counted in the scope around them. `name = …` gives its name to the one
+    stage that owns weights, or to the only stage there is; the others are counted below it.
+    """
+
+    scope: OpenScope
+    pinned: str | None = None
+    owner: ast.Stage | None = None
+    _below: Counter[str] = field(default_factory=Counter)
+
+    def path(self, stage: ast.Stage, label: str) -> str:
+        """The path of what a stage places."""
+        if self.pinned is None:
+            return self.scope.count(label)
+        if stage is self.owner:
+            return self.pinned
+        self._below[label] += 1
+        return f"{self.pinned}.{label}{self._below[label]}"
+
+
 def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
     """The names that statements give to values, which counted names must leave free."""
     found: set[str] = set()
@@ -57,13 +82,32 @@ def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
     return found
 
 
-def placing_stages(pipeline: ast.Pipeline, is_value: "set[str]") -> int:
-    """How many stages of a pipeline make something, rather than only name a value."""
-    count = 0
-    for index, stage in enumerate(pipeline.stages):
-        if isinstance(stage, ast.Incoming):
-            continue
-        if index == 0 and isinstance(stage, ast.Call) and stage.arguments is None and stage.name.text in is_value:
-            continue
-        count += 2 if isinstance(stage, ast.Join | ast.Residual) else 1
-    return count
+def placing_stages(pipeline: ast.Pipeline, values: set[str]) -> list[ast.Stage]:
+    """The stages that make something, rather than only name one of the `values`."""
+    return [
+        stage
+        for index, stage in enumerate(pipeline.stages)
+        if not isinstance(stage, ast.Incoming)
+        and not (
+            index == 0
+            and isinstance(stage, ast.Call)
+            and stage.arguments is None
+            and stage.name.text in values
+        )
+    ]
+
+
+def owning_stages(stages: list[ast.Stage]) -> list[ast.Stage]:
+    """Those that may own weights: blocks, braces, and operators with parameters."""
+    return [
+        stage
+        for stage in stages
+        if not isinstance(stage, ast.Call)
+        or stage.name.text not in Op.registry
+        or Op.registry[stage.name.text].params is not Op.params
+    ]
+
+
+def is_single(stages: list[ast.Stage]) -> bool:
+    """Whether one call is all that a pipeline places, so that it can take the pipeline's name."""
+    return len(stages) == 1 and not isinstance(stages[0], ast.Join | ast.Residual)

@@ -20,8 +20,8 @@ class Augmentation(Declared, family="augmentation"):
     def check(self) -> None:
         """Raises `Reject` where arguments contradict each other."""
 
-    def transform(self) -> "Transform":
-        """The transform of torchvision."""
+    def transform(self, size: tuple[int, int]) -> "Transform":
+        """The transform of torchvision, for images of that height and width."""
         raise NotImplementedError
 
 
@@ -30,7 +30,7 @@ class Rotate(Augmentation, name="rotate"):
 
     degrees: float = arg("largest angle, in either direction", above=0, maximum=180)
 
-    def transform(self) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> "Transform":
         return _affine(degrees=self.degrees)
 
 
@@ -39,7 +39,7 @@ class Translate(Augmentation, name="translate"):
 
     fraction: float = arg("farthest way, as a share of height and width", above=0, maximum=1)
 
-    def transform(self) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> "Transform":
         return _affine(fraction=self.fraction)
 
 
@@ -52,7 +52,7 @@ class Scale(Augmentation, name="scale"):
     def check(self) -> None:
         _check_order(self.low, self.high)
 
-    def transform(self) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> "Transform":
         return _affine(low=self.low, high=self.high)
 
 
@@ -67,7 +67,7 @@ class Affine(Augmentation, name="affine"):
     def check(self) -> None:
         _check_order(self.low, self.high)
 
-    def transform(self) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> "Transform":
         return _affine(self.degrees, self.fraction, self.low, self.high)
 
 
@@ -76,7 +76,7 @@ class HorizontalFlip(Augmentation, name="hflip"):
 
     p: float = arg("probability", default=0.5, minimum=0, maximum=1)
 
-    def transform(self) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> "Transform":
         from torchvision.transforms.v2 import RandomHorizontalFlip
 
         return RandomHorizontalFlip(self.p)
@@ -87,13 +87,10 @@ class RandomCrop(Augmentation, name="random_crop"):
 
     pad: int = arg("width of the border, in pixels", minimum=1)
 
-    def transform(self) -> "Transform":
-        from torchvision.transforms.v2 import Lambda
+    def transform(self, size: tuple[int, int]) -> "Transform":
+        from torchvision.transforms.v2 import RandomCrop
 
-        return Lambda(self._crop)
-
-    def _crop(self, image: object) -> object:
-        return image
+        return RandomCrop(size, padding=self.pad)
 
 
 class Noise(Augmentation, name="noise"):
@@ -101,7 +98,7 @@ class Noise(Augmentation, name="noise"):
 
     sigma: float = arg("standard deviation, where white is 1", above=0)
 
-    def transform(self) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> "Transform":
         from torchvision.transforms.v2 import GaussianNoise
 
         return GaussianNoise(0, self.sigma, clip=True)
@@ -112,7 +109,7 @@ class Erase(Augmentation, name="erase"):
 
     p: float = arg("probability", default=0.5, minimum=0, maximum=1)
 
-    def transform(self) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> "Transform":
         from torchvision.transforms.v2 import RandomErasing
 
         return RandomErasing(self.p)

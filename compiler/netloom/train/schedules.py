@@ -85,7 +85,7 @@ class OneCycle(Schedule, name="onecycle"):
     def factor(self, step: int, length: Length) -> float:
         first, last = 1 / 25, 1 / 25 / 1e4
         top, end = self.rise * length.steps - 1, length.steps - 1
-        if step <= top:
+        if step < top:
             return _half_cosine(first, 1, step / top)
         return _half_cosine(1, last, (step - top) / (end - top))
 

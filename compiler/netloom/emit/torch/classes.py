@@ -127,7 +127,7 @@ def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definitio
     used: dict[str, tuple[Any, ...]] = {}
     columns = zip(*(_holes(body) for body in bodies), strict=True)
     settled: Iterator[Expression] = iter(
-        [_settle([hole.value for hole in column], column[0].role, known, used) for column in columns]
+        [_settle(column, known, used) for column in columns]
     )
     definition.body.attributes = [
         (attribute, rewrite(e, lambda leaf: next(settled) if isinstance(leaf, Hole) else leaf))
@@ -177,22 +177,24 @@ def _known_arguments(bodies: list[Body]) -> dict[str, tuple[Any, ...]]:
 
 
 def _settle(
-    column: Sequence[Any],
-    role: str,
+    column: Sequence[Hole],
     known: dict[str, tuple[Any, ...]],
     used: dict[str, tuple[Any, ...]],
 ) -> Expression:
     """What stands for one literal in the class that all instances share."""
-    values = tuple(column)
+    values = tuple(hole.value for hole in column)
+    first = column[0]
     if all(_same(value, values[0]) for value in values):
-        return Hole(values[0], role)
-    # The block's own parameters are the better explanation where channels would do as well.
-    candidates = sorted(known.items(), key=lambda item: item[0] == "in_channels")
+        return first
+
+    # Several names may explain the numbers: those that the call itself reads do so best, and the
+    # block's own parameters do better than the channels that happen to enter.
+    def likelihood(item: tuple[str, Any]) -> tuple[bool, bool]:
+        return item[0] not in first.mentions, item[0] == "in_channels"
+
+    candidates = sorted(known.items(), key=likelihood)
     for name, vector in candidates:
-        if vector == values:
-            used[name] = vector
-            return Code(identifier(name))
-        if all(_pair(value) == argument for value, argument in zip(values, vector, strict=True)):
+        if vector in (values, tuple(map(_pair, values))):
             used[name] = vector
             return Code(identifier(name))
     for name, vector in candidates:
@@ -203,7 +205,7 @@ def _settle(
     for name, vector in used.items():
         if vector == values:
             return Code(identifier(name))
-    fresh = role
+    fresh = first.role
     while fresh in used or fresh in known:
         fresh += "_"
     used[fresh] = values

@@ -27,11 +27,12 @@ class Code:
 class Hole:
     """A literal that may become a parameter, if instances of one class differ in it.
 
-    `role` is what to call that parameter.
+    `role` is what to call that parameter, `mentions` the names that the spec's call read.
     """
 
     value: Any
     role: str
+    mentions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

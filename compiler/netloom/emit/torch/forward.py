@@ -25,7 +25,7 @@ from netloom.emit.torch.expressions import (
     one_line,
     rewrite,
 )
-from netloom.emit.torch.modules import chain, construct, outside_reads
+from netloom.emit.torch.modules import attribute_of, chain, construct, outside_reads
 from netloom.ir.call import Call, Function, Module
 from netloom.ir.graph import Graph, Layer, Mode, Scope, Value
 
@@ -135,16 +135,15 @@ class _BodyWriter:
         if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
             self._unrolled(step, names)
             return
-        attribute = f"self.{identifier(step.label)}"
-        expression, has_attribute = self._applied(step, attribute)
+        attribute = attribute_of(step, self.body.scope)
+        expression, has_attribute = self._applied(step, f"self.{attribute}")
         if has_attribute:
-            made = construct(step, self.made)
-            self.body.attributes.append((identifier(step.label), made))
+            self.body.attributes.append((attribute, construct(step, self.made)))
         self._assign_or_keep(step, expression, later, names)
 
     def _unrolled(self, repeat: Scope, names: tuple[str, ...]) -> None:
         """A repeat whose iterations read values from outside: called one after the other."""
-        label = identifier(repeat.label)
+        label = attribute_of(repeat, self.body.scope)
         self.body.attributes.append((label, construct(repeat, self.made)))
         steps = list(repeat.steps())
         for step in steps:

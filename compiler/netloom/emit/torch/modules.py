@@ -35,6 +35,16 @@ POSITIONAL_ROLES = {
 """What PyTorch calls the positional arguments, for parameters that have to be invented."""
 
 
+def attribute_of(step: Layer | Scope, scope: Scope) -> str:
+    """The attribute that holds a step's module.
+
+    What has weights stands directly in its scope, and the attribute is its label. A pooling of
+    `stem = conv(64, 7) -> maxpool(3)` is called `stem.maxpool1`, but `stem` is the convolution.
+    """
+    path = step.name.removeprefix(f"{scope.name}.") if scope.name else step.name
+    return "_".join(identifier(part) for part in path.split("."))
+
+
 def outside_reads(step: Layer | Scope) -> list[Value]:
     """The values that a step needs from around it, each once, in the order of first use."""
     layers = [step] if isinstance(step, Layer) else list(step.layers())
@@ -102,14 +112,14 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
     if isinstance(step, Layer):
         call = step.op.torch()
         assert isinstance(call, Module), "functions have no constructor"
-        return _construct_layer(step.label, call)
+        return _mentioning(_construct_layer(step.label, call), step.mentions)
     if id(step) in made:
-        return made[id(step)]
+        return _mentioning(made[id(step)], step.mentions)
     if step.kind == "repeat":
         return _construct_repeat(step, made)
     steps = chain(step)
     assert steps is not None
-    named = tuple(Keyword(identifier(each.label), construct(each, made)) for each in steps)
+    named = tuple(Keyword(attribute_of(each, step), construct(each, made)) for each in steps)
     return Invoke(Code("nn.Sequential"), (Invoke(Code("OrderedDict"), (), named),))
 
 
@@ -119,6 +129,13 @@ def _construct_repeat(repeat: Scope, made: Mapping[int, Invoke]) -> Expression:
     if len(items) > 1 and all(_unlabelled(each) == _unlabelled(items[0]) for each in items):
         return Invoke(container, (Repeated(items[0], Hole(len(items), "repeats")),))
     return Invoke(container, items)
+
+
+def _mentioning(expression: Expression, mentions: tuple[str, ...]) -> Expression:
+    return rewrite(
+        expression,
+        lambda leaf: Hole(leaf.value, leaf.role, mentions) if isinstance(leaf, Hole) else leaf,
+    )
 
 
 def _unlabelled(expression: Expression) -> Expression:

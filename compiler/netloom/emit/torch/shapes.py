@@ -10,10 +10,11 @@ from netloom.ir.graph import Value
 def shape_comment(
     values: Sequence[Value], entries: Sequence[Value | None], arguments: dict[str, tuple[Any, ...]]
 ) -> str | None:
-    """The shape that a value has in all instances: `(N, ch, h//2, w//2)`; None if there is no word.
+    """The shape that a value has in all instances: `(N, ch, h//2, w//2)`.
 
     A dimension that is not the same everywhere is named by the parameter that it equals, or by the
-    height and width that enter, h and w, divided or multiplied by a small number.
+    height and width that enter, h and w, divided or multiplied by a small number; `*` where no
+    word fits. None if instances differ in their number of axes.
     """
     words = dict(arguments)
     if len(values) > 1 and all(entry and entry.type.rank == 4 for entry in entries):
@@ -23,27 +24,27 @@ def shape_comment(
             words["channels"] = tuple(entry.type.shape[1] for entry in entries if entry)
     if len({value.type.rank for value in values}) > 1:
         return None
-    dims = [
-        _word([value.type.shape[axis] for value in values], words)
-        for axis in range(values[0].type.rank)
-    ]
-    if None in dims:
-        return None
-    return f"({', '.join(str(dim) for dim in dims)}{',' * (len(dims) == 1)})"
+    dims = []
+    for axis in range(values[0].type.rank):
+        # Square maps are as high as wide; the axis tells which is meant.
+        elsewhere = {2: "w", 3: "h"}.get(axis)
+        fitting = {name: vector for name, vector in words.items() if name != elsewhere}
+        dims.append(_word([value.type.shape[axis] for value in values], fitting))
+    return f"({', '.join(dims)}{',' * (len(dims) == 1)})"
 
 
-def _word(column: Sequence[Dim], words: dict[str, tuple[Any, ...]]) -> str | None:
+def _word(column: Sequence[Dim], words: dict[str, tuple[Any, ...]]) -> str:
     if all(dim == column[0] for dim in column):
         return str(column[0])
     for name, vector in words.items():
         if tuple(column) == vector:
             return name
     for name, vector in words.items():
-        if not all(type(each) is int or not isinstance(each, bool | float | str | tuple) for each in vector):
+        if any(isinstance(each, bool) or not isinstance(each, Dim) for each in vector):
             continue
         for factor in (2, 3, 4, 6, 8, 16):
             if all(dim == part // factor for dim, part in zip(column, vector, strict=True)):
                 return f"{name}//{factor}"
             if all(dim == part * factor for dim, part in zip(column, vector, strict=True)):
                 return f"{factor}*{name}"
-    return None
+    return "*"

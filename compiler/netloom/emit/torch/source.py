@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import netloom
 from netloom.emit.torch.classes import Definition, Missing, definitions
-from netloom.emit.torch.expressions import WIDTH, Code, Expression, laid_out, literal
+from netloom.emit.torch.expressions import WIDTH, Code, Expression, laid_out, leaves, literal
 from netloom.emit.torch.forward import Statement
 from netloom.ir.graph import Graph
 
@@ -140,8 +140,21 @@ def _outputs(
             continue
         lines.append(f"        {test}")
         statements = [pair for pair in pairs if pair[0].mode == mode]
+        read = {
+            leaf.text
+            for statement, _ in statements
+            for leaf in leaves(statement.expression)
+            if isinstance(leaf, Code)
+        }
+        direct = {(variable,): name for name, variable in own if variable not in read}
         for statement, comment in statements:
-            lines += _statement(statement, comment, 3)
+            head = direct.pop(statement.targets, None)
+            if head is None:
+                lines += _statement(statement, comment, 3)
+            else:
+                target = f"outputs[{literal(head)}] = "
+                lines += _commented(target, statement.expression, comment, 3)
+                own.remove((head, statement.targets[0]))
         lines += [f"            outputs[{literal(name)}] = {variable}" for name, variable in own]
     return [*lines, "        return outputs"]
 
