@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import netloom.ops  # noqa: F401  registers the operators
-from netloom.diagnostics import Diagnostics, Source
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you_mean
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.passes.build import build
 from netloom.passes.contracts import check_contracts
@@ -57,3 +57,21 @@ def check(source: Source) -> Spec:
         networks[name] = network
     diagnostics.raise_if_any()
     return Spec(source, file, networks)
+
+
+def chosen(spec: Spec, name: str | None) -> str:
+    """The name of the network that is meant: the given one, or the only one there is.
+
+    Raises `Failed`: E201 for a name that the spec does not have, E608 where several could be meant.
+    """
+    if name is not None:
+        if name not in spec.networks:
+            message = f"`{spec.source.name}` has no network `{name}`"
+            raise Failed(Diagnostic("E201", message, help=did_you_mean(name, spec.networks)))
+        return name
+    if len(spec.networks) != 1:
+        message = f"`{spec.source.name}` has {len(spec.networks)} networks"
+        names = ", ".join(f"`{each}`" for each in spec.networks)
+        help = f"choose one with --network: {names}" if names else None
+        raise Failed(Diagnostic("E608", message, help=help))
+    return next(iter(spec.networks))

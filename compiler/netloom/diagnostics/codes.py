@@ -45,6 +45,7 @@ CODES: dict[str, str] = {
     "E505": "data-does-not-fit",
     "E506": "no-train-section",
     "E507": "non-finite-loss",
+    "E508": "value-not-visible",
     "E601": "missing-extra",
     "E602": "not-a-checkpoint",
     "E603": "checkpoint-does-not-fit",

@@ -101,13 +101,13 @@ class _Writer:
 
     def _node(self, layer: Layer, node: Node) -> None:
         outputs = [self._result(layer, output) for output in node.outputs]
-        last = len(node.outputs) == 1 and isinstance(node.outputs[0], int)
+        is_whole = node.outputs == (0,)  # node names are unique, so the others go by their output
         self.nodes.append(
             helper.make_node(
                 node.op_type,
                 [self._input(layer, each) for each in node.inputs],
                 outputs,
-                name=layer.name if last else outputs[0],
+                name=layer.name if is_whole else outputs[0],
                 **node.attributes,
             )
         )

@@ -64,7 +64,11 @@ class Op(Declared, family="operator"):
         return POINT
 
     def reads(self) -> "list[Value]":
-        """The values it needs: its operands, in the order of the signature."""
+        """The values it needs: its operands, and any of which it only asks the size."""
+        return self.operands()
+
+    def operands(self) -> "list[Value]":
+        """The values whose elements flow in, in the order of the signature."""
         found: list[Value] = []
         for entry in self.signature():
             if entry.is_operand:

@@ -7,7 +7,7 @@ through the interval maps that operators state, and join by the hull of the unio
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -16,12 +16,17 @@ from netloom.ir.graph import Graph, Layer, Value
 from netloom.ir.types import spatial_axes
 from netloom.ir.window import Reach
 
+Interval = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Field:
-    """A field with known extents; `intervals` holds one period of positions, from position 0."""
+    """A field with known extents; `intervals` holds one period of positions, from position 0.
 
-    intervals: tuple[tuple[int, int], ...]
+    A position that sees nothing, in a gap of a transposed convolution, ends before it begins.
+    """
+
+    intervals: tuple[Interval, ...]
     advance: int
 
     @property
@@ -44,7 +49,7 @@ class Field:
         """The first pixel that position 0 sees: minus the padding."""
         return self.intervals[0][0]
 
-    def interval(self, position: int) -> tuple[int, int]:
+    def interval(self, position: int) -> Interval:
         """First and last input pixel that a position sees."""
         periods, phase = divmod(position, self.period)
         first, last = self.intervals[phase]
@@ -88,7 +93,7 @@ def _through(layer: Layer, result: Value, table: dict[Value, Fields]) -> Fields:
     # An axis of the input that the result has no more is seen as a whole, or as the data says.
     lost: Reach = window if isinstance(window, str) else "whole"
     joined: dict[str, dict[str, Extent]] = {}
-    for operand in layer.op.reads():
+    for operand in layer.op.operands():
         for name, axes in table[operand].items():
             entry = joined.setdefault(name, {})
             for axis, extent in axes.items():
@@ -107,12 +112,25 @@ def compose(reach: Reach, below: Extent) -> Extent:
         return below
     # The operand's phase repeats once its own period divides what the operator has advanced.
     rounds = below.period // math.gcd(below.period, reach.advance)
-    intervals = []
-    for position in range(reach.period * rounds):
-        first, last = reach.interval(position)
-        intervals.append((below.interval(first)[0], below.interval(last)[1]))
+    seen = [
+        _hull([below.interval(u) for u in _ends(below, *reach.interval(position))])
+        for position in range(reach.period * rounds)
+    ]
     advance = below.advance * (reach.advance * rounds // below.period)
-    return _shortest(tuple(intervals), advance)
+    return _shortest(seen, advance)
+
+
+def _ends(below: Field, first: int, last: int) -> Iterable[int]:
+    """Positions of an interval that together see all that it sees: its ends, where none is empty."""
+    if last < first or 0 in below.sizes:
+        return range(first, last + 1)
+    return (first, last)
+
+
+def _hull(intervals: Iterable[Interval]) -> Interval | None:
+    """The smallest interval around those that are not empty; None if there are none."""
+    seen = [(first, last) for first, last in intervals if first <= last]
+    return (min(seen)[0], max(last for _, last in seen)) if seen else None
 
 
 def union(left: Extent, right: Extent) -> Extent:
@@ -125,18 +143,14 @@ def union(left: Extent, right: Extent) -> Extent:
     if left.stride != right.stride:
         return "misaligned"
     period = math.lcm(left.period, right.period)
-    intervals = tuple(
-        (
-            min(left.interval(position)[0], right.interval(position)[0]),
-            max(left.interval(position)[1], right.interval(position)[1]),
-        )
-        for position in range(period)
-    )
-    return _shortest(intervals, int(left.stride * period))
+    seen = [_hull((left.interval(u), right.interval(u))) for u in range(period)]
+    return _shortest(seen, int(left.stride * period))
 
 
-def _shortest(intervals: tuple[tuple[int, int], ...], advance: int) -> Field:
+def _shortest(seen: list[Interval | None], advance: int) -> Field:
     """The field with the smallest period that describes the same intervals."""
+    gaps = ((u * advance // len(seen), u * advance // len(seen) - 1) for u in range(len(seen)))
+    intervals = tuple(each or gap for each, gap in zip(seen, gaps, strict=True))
     whole = Field(intervals, advance)
     for period in range(1, len(intervals)):
         if len(intervals) % period or advance * period % len(intervals):

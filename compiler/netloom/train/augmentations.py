@@ -4,12 +4,18 @@ Each is a transform of torchvision and draws from PyTorch's default generator, w
 `loading.Augmented` seeds for each sample.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from netloom.extras import need
 from netloom.ir.declared import Declared, Reject, arg
 
 if TYPE_CHECKING:
-    from torchvision.transforms.v2 import Transform
+    import torch
+
+# ruff: noqa: D102, ARG002  the base of the family documents its rules and their arguments
+
+Transform = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 class Augmentation(Declared, family="augmentation"):
@@ -20,7 +26,7 @@ class Augmentation(Declared, family="augmentation"):
     def check(self) -> None:
         """Raises `Reject` where arguments contradict each other."""
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> Transform:
         """The transform of torchvision, for images of that height and width."""
         raise NotImplementedError
 
@@ -30,7 +36,7 @@ class Rotate(Augmentation, name="rotate"):
 
     degrees: float = arg("largest angle, in either direction", above=0, maximum=180)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> Transform:
         return _affine(degrees=self.degrees)
 
 
@@ -39,7 +45,7 @@ class Translate(Augmentation, name="translate"):
 
     fraction: float = arg("farthest way, as a share of height and width", above=0, maximum=1)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> Transform:
         return _affine(fraction=self.fraction)
 
 
@@ -52,7 +58,7 @@ class Scale(Augmentation, name="scale"):
     def check(self) -> None:
         _check_order(self.low, self.high)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> Transform:
         return _affine(low=self.low, high=self.high)
 
 
@@ -67,7 +73,7 @@ class Affine(Augmentation, name="affine"):
     def check(self) -> None:
         _check_order(self.low, self.high)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
+    def transform(self, size: tuple[int, int]) -> Transform:
         return _affine(self.degrees, self.fraction, self.low, self.high)
 
 
@@ -76,10 +82,8 @@ class HorizontalFlip(Augmentation, name="hflip"):
 
     p: float = arg("probability", default=0.5, minimum=0, maximum=1)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
-        from torchvision.transforms.v2 import RandomHorizontalFlip
-
-        return RandomHorizontalFlip(self.p)
+    def transform(self, size: tuple[int, int]) -> Transform:
+        return _transform("RandomHorizontalFlip", self.p)
 
 
 class RandomCrop(Augmentation, name="random_crop"):
@@ -87,10 +91,8 @@ class RandomCrop(Augmentation, name="random_crop"):
 
     pad: int = arg("width of the border, in pixels", minimum=1)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
-        from torchvision.transforms.v2 import RandomCrop
-
-        return RandomCrop(size, padding=self.pad)
+    def transform(self, size: tuple[int, int]) -> Transform:
+        return _transform("RandomCrop", size, padding=self.pad)
 
 
 class Noise(Augmentation, name="noise"):
@@ -98,10 +100,8 @@ class Noise(Augmentation, name="noise"):
 
     sigma: float = arg("standard deviation, where white is 1", above=0)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
-        from torchvision.transforms.v2 import GaussianNoise
-
-        return GaussianNoise(0, self.sigma, clip=True)
+    def transform(self, size: tuple[int, int]) -> Transform:
+        return _transform("GaussianNoise", 0, self.sigma, clip=True)
 
 
 class Erase(Augmentation, name="erase"):
@@ -109,23 +109,28 @@ class Erase(Augmentation, name="erase"):
 
     p: float = arg("probability", default=0.5, minimum=0, maximum=1)
 
-    def transform(self, size: tuple[int, int]) -> "Transform":
-        from torchvision.transforms.v2 import RandomErasing
-
-        return RandomErasing(self.p)
+    def transform(self, size: tuple[int, int]) -> Transform:
+        return _transform("RandomErasing", self.p)
 
 
 def _affine(
     degrees: float = 0.0, fraction: float = 0.0, low: float = 1.0, high: float = 1.0
-) -> "Transform":
-    from torchvision.transforms.v2 import InterpolationMode, RandomAffine
-
-    return RandomAffine(
+) -> Transform:
+    return _transform(
+        "RandomAffine",
         degrees,
         translate=(fraction, fraction),
         scale=(low, high),
-        interpolation=InterpolationMode.BILINEAR,
+        interpolation=need("torchvision.transforms.v2", "train").InterpolationMode.BILINEAR,
     )
+
+
+def _transform(name: str, *arguments: Any, **options: Any) -> Transform:
+    """A transform of torchvision, which has no types of its own."""
+    transform: Transform = getattr(need("torchvision.transforms.v2", "train"), name)(
+        *arguments, **options
+    )
+    return transform
 
 
 def _check_order(low: float, high: float) -> None:

@@ -10,6 +10,8 @@ from netloom.train.operands import Tensors, check_alike, check_labels, check_raw
 if TYPE_CHECKING:
     import torch
 
+# ruff: noqa: D102  the base of the family documents its rules
+
 
 class Loss(Declared, family="loss"):
     """A differentiable measure of what is wrong, one number a batch."""
@@ -38,7 +40,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
 
     logits: Value = operand("scores before the softmax: [n, c], [n, t, c] or [n, c, h, w]")
     label: Value = operand("int64 class indices, of the shape of the logits without their classes")
-    smoothing: float = arg("share of certainty given to all classes", default=0.0, minimum=0, maximum=1)
+    smoothing: float = arg("share given to all classes", default=0.0, minimum=0, maximum=1)
 
     def check(self) -> None:
         check_labels(self.logits, self.label)

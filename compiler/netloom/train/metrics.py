@@ -10,6 +10,8 @@ from netloom.train.operands import Tensors, check_alike, check_labels, classes_f
 if TYPE_CHECKING:
     import torchmetrics
 
+# ruff: noqa: D102  the base of the family documents its rules
+
 
 class Metric(Declared, family="metric"):
     """A number that says how good the network is, over all samples of the test data."""
@@ -33,6 +35,10 @@ class Metric(Declared, family="metric"):
     def update(self, gathered: "torchmetrics.Metric", tensors: Tensors) -> None:
         """Adds one batch."""
         raise NotImplementedError
+
+    def title(self) -> str:
+        """What the numbers are called in tables."""
+        return self.name
 
     def text(self, value: float) -> str:
         """A value for people."""
@@ -64,6 +70,9 @@ class Accuracy(Metric, name="accuracy"):
 
     def update(self, gathered: "torchmetrics.Metric", tensors: Tensors) -> None:
         gathered.update(classes_first(tensors[self.logits]), tensors[self.label])
+
+    def title(self) -> str:
+        return self.name if self.top == 1 else f"top{self.top}_{self.name}"
 
     def text(self, value: float) -> str:
         return f"{100 * value:.2f} %"

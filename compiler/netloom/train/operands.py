@@ -22,7 +22,7 @@ def reads(record: Declared) -> list[Value]:
 
 
 def check_raw(logits: Value) -> None:
-    """Refuses logits that were already turned into probabilities: training would still run, badly."""
+    """Refuses logits that are probabilities already: training would run, but badly."""
     made_by = logits.layer.op if logits.layer else None
     if isinstance(made_by, Softmax | Sigmoid):
         message = f"needs logits, but `{logits.name}` has been through {made_by.name}"
@@ -32,7 +32,7 @@ def check_raw(logits: Value) -> None:
 def check_labels(logits: Value, label: Value) -> int:
     """Checks that each label is one of the channels of the logits; returns how many there are.
 
-    The shapes are `[n, c]` with `[n]`, `[n, t, c]` with `[n, t]` or `[n, c, h, w]` with `[n, h, w]`.
+    The shapes are `[n, c]` and `[n]`, `[n, t, c]` and `[n, t]`, or `[n, c, h, w]` and `[n, h, w]`.
 
     Raises:
         Reject: E207, E208 or E210 at the operand that does not fit.
@@ -42,7 +42,7 @@ def check_labels(logits: Value, label: Value) -> int:
     classes = known(shape[axis], "number of classes", "logits")
     if label.type.dtype != "int64":
         message = f"needs int64 class indices, but `{label.name}` is {label.type}"
-        raise Reject("E210", message, "label", f"`target {label.name}: int64[N]`")
+        raise Reject("E210", message, "label")
     wanted = shape[:axis] + shape[axis + 1 :]
     if label.type.rank != len(wanted) or label.type.shape != wanted:
         message = f"needs labels {shape_text(wanted)} for logits {shape_text(shape)}"

@@ -8,6 +8,8 @@ from netloom.ir.declared import Declared, Reject, arg
 if TYPE_CHECKING:
     import torch
 
+# ruff: noqa: D102  the base of the family documents its rules
+
 
 class Optimizer(Declared, family="optimizer"):
     """A rule that changes the weights after each batch; every one has a learning rate."""

@@ -72,9 +72,10 @@ class Preprocessing:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `as_json` gave."""
-        return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        )
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return cls(**fields)
 
 
 def _as_image(image: "Image | Array") -> "Image":
@@ -83,7 +84,8 @@ def _as_image(image: "Image | Array") -> "Image":
         if image.dtype != numpy.uint8 or image.shape[2:] not in ((), (3,), (4,)) or image.ndim < 2:
             shape = list(image.shape)
             raise ValueError(f"an image is uint8 [h, w] or [h, w, 3], not {image.dtype}{shape}")
-        return pillow.fromarray(image)  # type: ignore[no-any-return]  imported by name
+        drawn: Image = pillow.fromarray(image)
+        return drawn
     if image.mode.startswith(("I", "F")):
-        raise ValueError(f"an image has 8 bits a channel, but this one is of Pillow's mode {image.mode}")
+        raise ValueError(f"an image has 8 bits a channel, but this one has mode {image.mode}")
     return image

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from netloom.ir.declared import Declared, Reject, arg
 
+# ruff: noqa: D102, ARG002  the base of the family documents its rules and their arguments
+
 
 @dataclass(frozen=True)
 class Length:

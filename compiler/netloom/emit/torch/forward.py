@@ -176,7 +176,7 @@ class _BodyWriter:
         if all(path == (index,) for index, path in zip(wanted, paths, strict=True)):
             self.body.statements.append(Statement(expression, results, names=names))
             return
-        whole = Value(results[0].name, results[0].type)
+        whole = Value(results[0].name, results[0].type, layer=results[0].layer)
         self.body.statements.append(Statement(expression, (whole,)))
         for position, (value, path) in enumerate(zip(results, paths, strict=True)):
             read = Pick(Variable(whole), path)

@@ -5,6 +5,5 @@ from netloom.train.sources.dataset import Dataset as Dataset
 from netloom.train.sources.dataset import DataSource as DataSource
 from netloom.train.sources.dataset import Field as Field
 from netloom.train.sources.dataset import Samples as Samples
-from netloom.train.sources.fitting import open_for as open_for
 from netloom.train.sources.naming import Data as Data
 from netloom.train.sources.naming import resolve as resolve

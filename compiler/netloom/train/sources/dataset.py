@@ -94,7 +94,7 @@ class DataSource(Declared, family="data source"):
         """Reads the data.
 
         `wanted` are the types of the network's inputs and targets by name, for sources that can
-        draw their images at any size; whether all of it fits is checked by `open_for`.
+        draw their images at any size; whether all of it fits is checked in `train/fitting.py`.
         """
         raise NotImplementedError
 
@@ -105,4 +105,3 @@ def image_size(wanted: Type | None) -> tuple[int, int] | None:
         return None
     height, width = wanted.shape[2:]
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
-

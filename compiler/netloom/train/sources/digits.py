@@ -7,8 +7,11 @@ from netloom.extras import need
 from netloom.ir.declared import arg
 from netloom.ir.types import Type
 from netloom.train.sources.dataset import ArraySamples, Dataset, DataSource, Field, image_size
+
 if TYPE_CHECKING:
     from netloom.train.preprocessing import Array
+
+# ruff: noqa: D102  the base of the family documents its rules
 
 SPLIT_SEED = 0
 """Of the split into training and test samples, which no training seed changes."""
@@ -17,10 +20,10 @@ NATURAL_SIZE = 8
 
 
 class Digits(DataSource, name="digits"):
-    """1,797 handwritten digits of 8x8 pixels (UCI Optical Recognition of Handwritten Digits, test set).
+    """1,797 handwritten digits of 8x8 pixels, from scikit-learn (UCI Optical Recognition, 1998).
 
     A quarter of each class, 450 digits in all, is for testing. `image` is float32 [1, h, w] from 0
-    (black) to 1, drawn at the size that the network's input has, and `label` is int64.
+    (black) to 1, drawn at the size that the network's input has; `label` is int64.
     """
 
     size: int | None = arg(

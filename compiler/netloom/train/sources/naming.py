@@ -117,9 +117,9 @@ def _read(text: str, field: Field) -> Any:
 
 def _near(scheme: str) -> str:
     """The nearest scheme, and the list of all."""
-    listed = "data sources are " + ", ".join(f"`{name}`" for name in sorted(DataSource.registry))
+    listed = "data sources: " + ", ".join(f"`{name}`" for name in sorted(DataSource.registry))
     near = did_you_mean(scheme, DataSource.registry) or ""
-    return f"{near} {listed}" if near.startswith("did") else listed
+    return f"{near} ({listed})" if near.startswith("did") else listed
 
 
 def _divide(part: _Part, separator: str) -> tuple[_Part, _Part | None]:

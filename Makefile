@@ -1,0 +1,42 @@
+# Everything installs itself into .venv; `make demo` and `make test` work on a fresh clone.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# ONNX Runtime with CUDA also runs on a machine without a GPU; it has wheels for these platforms only.
+RUNTIME := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu)
+
+.PHONY: demo test test-slow lint format bench golden clean
+
+demo: .venv/ready
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/demo.sh
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -n auto -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/ready
+	$(BIN)/python -m bench
+
+golden: .venv/ready
+	$(BIN)/python -m pytest -n auto -m "not slow" --update-golden
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache runs demo-run dist
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netloom needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@echo "Setting up .venv; PyTorch is several GB, so this takes a few minutes the first time."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[train,$(RUNTIME),dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Side-by-side measurements. Each prints a ratio; milliseconds depend on the machine."""

@@ -1,0 +1,89 @@
+"""The application object, and how every command ends."""
+
+import json as json_format
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+import netloom
+from netloom.diagnostics import Failed
+
+app = typer.Typer(
+    name="netloom",
+    help="Checks, trains and exports neural networks that are written as specs.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"netloom {netloom.__version__}")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits with its code."""
+    # Each command registers itself; the heavy imports are inside the functions.
+    from netloom.cli import check, compile, doctor, explain, export, run, train, verify  # noqa: F401
+
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `netloom explain … | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(143)
+
+
+@contextmanager
+def reporting(json: bool = False) -> Iterator[None]:
+    """Turns diagnostics into output and exit code 1: text on stderr, or a JSON document on stdout."""
+    try:
+        yield
+    except Failed as failure:
+        if json:
+            found = [diagnostic.as_json() for diagnostic in failure.diagnostics]
+            print_json({"ok": False, "diagnostics": found})
+        else:
+            report(failure)
+        raise typer.Exit(1) from None
+
+
+def report(failure: Failed) -> None:
+    """Prints diagnostics on stderr, in colour where a person reads."""
+    from netloom.diagnostics.render import render
+
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(render(failure.diagnostics, colour), end="", file=sys.stderr)
+
+
+def print_json(document: Any) -> None:
+    """The result as one JSON document."""
+    print(json_format.dumps(document, indent=2, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Running what was emitted: ONNX Runtime sessions, the proof against PyTorch, predictions."""

@@ -1,0 +1,62 @@
+"""Finding a network and its weights: a training run's folder, or a spec and a checkpoint."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from netloom.compile import Spec, check_file, chosen
+from netloom.diagnostics import Diagnostic, Failed
+from netloom.emit.weights import Weights, load
+from netloom.ir.graph import Graph
+
+SPEC_FILE = "spec.loom"
+CONFIG_FILE = "config.json"
+BEST_WEIGHTS = Path("checkpoints") / "best.safetensors"
+MODEL_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network, its weights where there are some, and what its training run recorded."""
+
+    spec: Spec
+    network: str
+    weights: Weights | None
+    run: Path | None
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Graph:
+        """The network's graph."""
+        return self.spec.networks[self.network].graph
+
+    @property
+    def model_path(self) -> Path:
+        """Where its exported model stands if nobody says otherwise."""
+        return self.run / MODEL_FILE if self.run else Path(f"{self.network}.onnx")
+
+
+def find(target: Path, network: str | None = None, weights: Path | None = None) -> Trained:
+    """The network that a run's folder or a spec means.
+
+    A run has its best weights; a spec has those of `weights`, or none. Raises `Failed` as the
+    reading of specs and checkpoints does, and E602 for a folder that is no run.
+    """
+    if not target.is_dir():
+        spec = check_file(target)
+        name = chosen(spec, network)
+        found = load(weights, spec.networks[name].graph) if weights else None
+        return Trained(spec, name, found, None)
+    config_path = target / CONFIG_FILE
+    if not config_path.is_file():
+        message = f"`{target}` is not the folder of a training run: it has no {CONFIG_FILE}"
+        raise Failed(Diagnostic("E602", message, help="give a run's folder, or a spec"))
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise Failed(Diagnostic("E602", f"cannot read `{config_path}`: {problem}")) from None
+    spec = check_file(target / SPEC_FILE)
+    name = chosen(spec, network or config.get("network"))
+    found = load(weights or target / BEST_WEIGHTS, spec.networks[name].graph)
+    return Trained(spec, name, found, target, config)

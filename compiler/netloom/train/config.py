@@ -1,0 +1,56 @@
+"""What a run was made of, as plain data, for people, for `run` and for `export`."""
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import netloom
+from netloom.passes.cost import costs, total
+from netloom.train.program import Program, call_text, loss_text
+from netloom.train.sources import Data, Dataset
+
+if TYPE_CHECKING:
+    from netloom.diagnostics import Source
+
+PACKAGES = ("torch", "torchvision", "lightning", "numpy")
+
+
+def describe(source: "Source", program: Program, data: Data, dataset: Dataset) -> dict[str, Any]:
+    """The content of `config.json`.
+
+    `classes` and `preprocessing` say what the network's inputs and outputs mean; the rest repeats
+    every setting, with defaults, so that the run can be told and made again.
+    """
+    graph, preprocessing = program.graph, dataset.preprocessing
+    table = costs(graph)
+    return {
+        "network": graph.name,
+        "data": data.text,
+        "samples": {"train": len(dataset.train), "test": len(dataset.test)},
+        "classes": list(dataset.classes),
+        "preprocessing": preprocessing.as_json() if preprocessing else None,
+        "loss": loss_text(program.loss),
+        "augment": [call_text(each) for each in program.augment],
+        "optimizer": call_text(program.optimizer),
+        "schedule": call_text(program.schedule),
+        "epochs": program.epochs,
+        "batch": program.batch,
+        "seed": program.seed,
+        "metrics": [call_text(metric) for metric in program.metrics],
+        "parameters": total(graph.layers_in("infer"), table).params,
+        "parameters_in_training": total(graph.layers_in("train"), table).params,
+        "spec_sha256": hashlib.sha256(source.text.encode()).hexdigest(),
+        "versions": {
+            "netloom": netloom.__version__,
+            "python": platform.python_version(),
+            **{package: _version(package) for package in PACKAGES},
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

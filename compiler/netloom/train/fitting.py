@@ -1,0 +1,83 @@
+"""Whether data fits a network: every input and target is there, with its type, before any step."""
+
+from collections.abc import Iterator
+
+from netloom.diagnostics import Diagnostic, Failed, Note
+from netloom.ir.dims import Dim, evaluate, sizes
+from netloom.ir.graph import Graph, Value
+from netloom.ir.types import shape_text
+from netloom.train.program import Program
+from netloom.train.sources import Data, Dataset, Field
+
+LARGEST_SIZE = 65_536
+
+
+def open_for(program: Program, data: Data) -> Dataset:
+    """Reads the data and checks it against the network.
+
+    Raises:
+        Failed: E505 for every input and target that the data has no fitting field for.
+    """
+    graph = program.graph
+    declared = (*graph.inputs, *graph.targets)
+    dataset = data.source.open({value.name: value.type for value in declared})
+    offers = f"`{data.text}` offers " + "; ".join(str(field) for field in dataset.fields)
+    note = Note("the data is named here", data.span)
+    found = [
+        Diagnostic("E505", message, value.span, notes=(note,), help=offers)
+        for value, message in _misfits(graph, dataset, program)
+    ]
+    if found:
+        raise Failed(*found)
+    return dataset
+
+
+def _misfits(graph: Graph, dataset: Dataset, program: Program) -> Iterator[tuple[Value, str]]:
+    fields = {field.name: field for field in dataset.fields}
+    batch = graph.inputs[0].type.shape[:1]
+    binding: dict[str, int] = {}
+    for value in (*graph.inputs, *graph.targets):
+        kind = "input" if value in graph.inputs else "target"
+        field = fields.get(value.name)
+        if field is None:
+            yield value, f"the data has nothing for {kind} `{value.name}`"
+        elif field.dtype != value.type.dtype:
+            yield value, f"{kind} `{value.name}` is {value.type}, but the data is {field.dtype}"
+        elif value.type.shape[:1] != batch or not _is_free(value):
+            message = f"{kind} `{value.name}` is {value.type}"
+            yield value, f"{message}: its first size must be the free batch"
+        elif not _fits(value, field, binding):
+            wanted = shape_text(value.type.shape[1:])
+            yield value, f"a sample of {kind} `{value.name}` is {wanted}, not {list(field.shape)}"
+        elif len(field.classes) > program.classes.get(value, len(field.classes)):
+            last, count = len(field.classes) - 1, program.classes[value]
+            yield value, f"labels run from 0 to {last}, but the network tells {count} classes apart"
+
+
+def _is_free(value: Value) -> bool:
+    """Whether the batch is a size of its own, not a number or a multiple."""
+    first = value.type.shape[0] if value.type.shape else 1
+    return any(str(first) == each.name for each in sizes(first))
+
+
+def _fits(value: Value, field: Field, binding: dict[str, int]) -> bool:
+    """Whether some choice of the free sizes, kept in `binding`, gives the field's shape."""
+    wanted = value.type.shape[1:]
+    return len(wanted) == len(field.shape) and all(
+        _solve(dim, found, binding) for dim, found in zip(wanted, field.shape, strict=True)
+    )
+
+
+def _solve(dim: Dim, found: int, binding: dict[str, int]) -> bool:
+    dim = evaluate(dim, binding)
+    if isinstance(dim, int):
+        return dim == found
+    unknown = sorted(sizes(dim), key=lambda size: size.name)
+    if len(unknown) > 1:
+        return True  # one equation does not decide several sizes
+    (size,) = unknown
+    for choice in range(1, min(found, LARGEST_SIZE) + 1):
+        if evaluate(dim, {size.name: choice}) == found:
+            binding[size.name] = choice
+            return True
+    return False
