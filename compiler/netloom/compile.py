@@ -13,9 +13,11 @@ from netloom.passes.build import build
 from netloom.passes.contracts import check_contracts
 from netloom.passes.cost import Cost, costs, total
 from netloom.passes.fields import Fields, fields
+from netloom.passes.training import check_trainings
 from netloom.syntax import ast
 from netloom.syntax.parse import parse
 from netloom.syntax.source import read
+from netloom.train.program import Program
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Spec:
     source: Source
     file: ast.File
     networks: dict[str, Network]
+    programs: dict[str, Program]
+    """How networks are trained, for those with a train section."""
 
 
 def check_file(path: Path) -> Spec:
@@ -55,8 +59,10 @@ def check(source: Source) -> Spec:
         network = Network(built.graph, fields(built.graph), costs(built.graph))
         check_contracts(built, network.fields, network.costs, diagnostics)
         networks[name] = network
+    graphs = {name: network.graph for name, network in networks.items()}
+    programs = check_trainings(file, graphs, diagnostics)
     diagnostics.raise_if_any()
-    return Spec(source, file, networks)
+    return Spec(source, file, networks, programs)
 
 
 def chosen(spec: Spec, name: str | None) -> str:

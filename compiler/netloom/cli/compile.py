@@ -33,7 +33,9 @@ def compile(
         Stage | None, typer.Option(help="Print one stage on stdout and write no files.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the untrained weights.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files of other origin.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files of other origin.")
+    ] = False,
 ) -> None:
     """Write NAME.py and an untrained NAME.onnx for each network of a spec."""
     from netloom.compile import check_file, chosen
@@ -94,4 +96,3 @@ def _refuse_foreign(path: Path, mark: bytes) -> None:
     if mark not in beginning:
         message = f"`{path}` exists and was not written by netloom"
         raise Failed(Diagnostic("E004", message, help="`--force` overwrites it"))
-

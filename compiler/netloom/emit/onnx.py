@@ -148,7 +148,9 @@ class _Writer:
     def _output(self, name: str, value: Value) -> onnx.ValueInfoProto:
         """A head; one that shares its value with another, or only names an input, gets its own."""
         if self.names[id(value)] != name:
-            node = helper.make_node("Identity", [self.names[id(value)]], [name], name=f"head/{name}")
+            node = helper.make_node(
+                "Identity", [self.names[id(value)]], [name], name=f"head/{name}"
+            )
             self.nodes.append(node)
         return _described(name, value.type)
 

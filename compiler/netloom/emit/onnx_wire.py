@@ -26,9 +26,7 @@ def model_chunks(
     model: onnx.ModelProto, initializers: Mapping[str, "numpy.ndarray[Any, Any]"]
 ) -> list[Chunk]:
     """A serialised model whose graph also has these initializers, as pieces in order."""
-    tensors = [
-        piece for name, array in initializers.items() for piece in _initializer(name, array)
-    ]
+    tensors = [piece for name, array in initializers.items() for piece in _initializer(name, array)]
     graph = model.graph.SerializeToString(deterministic=True)
     rest = onnx.ModelProto()
     rest.CopyFrom(model)

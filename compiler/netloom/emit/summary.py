@@ -86,7 +86,9 @@ def field_words(fields: Fields) -> tuple[str, str, str]:
     for name, axes in fields.items():
         prefix = f"{name}: " if len(fields) > 1 else ""
         words = [_extent_words(extent) for extent in axes.values()]
-        size, stride, offset = (_joined(column) for column in zip(*words, strict=True)) if words else ("", "", "")
+        size, stride, offset = (
+            (_joined(column) for column in zip(*words, strict=True)) if words else ("", "", "")
+        )
         columns.append((prefix + size if size else "", stride, offset))
     return (
         ", ".join(column[0] for column in columns if column[0]),
@@ -134,7 +136,9 @@ def _scope_lines(scope: Scope, depth: int) -> list[str]:
             results = ", ".join(f"{value.name}: {value.type}" for value in step.results)
             lines.append(f"{margin}{results} = {_operator_text(step)}")
         else:
-            block = f" = block {step.block}{_arguments_text(step)}" if step.block else f" ({step.kind})"
+            block = (
+                f" = block {step.block}{_arguments_text(step)}" if step.block else f" ({step.kind})"
+            )
             lines.append(f"{margin}{step.name}{block}")
             lines += _scope_lines(step, depth + 1)
     return lines

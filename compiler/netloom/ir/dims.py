@@ -100,7 +100,8 @@ class Symbolic:
     def __str__(self) -> str:
         text = ""
         for monomial, coefficient in self.terms:
-            factors = [str(atom) for atom in monomial]
+            alone = len(monomial) == 1 and coefficient == 1
+            factors = [str(atom) if alone else _as_factor(atom) for atom in monomial]
             if abs(coefficient) != 1 or not factors:
                 factors.insert(0, str(abs(coefficient)))
             sign = "-" if coefficient < 0 else "+"
@@ -110,6 +111,11 @@ class Symbolic:
 
     def __repr__(self) -> str:
         return f"Symbolic({self})"
+
+
+def _as_factor(atom: Atom) -> str:
+    """`2*(h//3)` and `-(h//3)`, because without the parentheses these are other numbers."""
+    return f"({atom})" if isinstance(atom, Floor) else str(atom)
 
 
 Dim = int | Symbolic
@@ -236,7 +242,7 @@ def less_or_equal(left: Dim, right: Dim) -> Verdict:
     if isinstance(difference, int):
         return Proved() if difference >= 0 else Refuted({})
     names = sorted(each.name for each in sizes(difference))
-    for binding in small_bindings(names):
+    for binding in itertools.chain([dict.fromkeys(names, 1)], small_bindings(names)):
         if evaluate_to_int(difference, binding) < 0:
             return Refuted(binding)
     grows = all(coefficient > 0 for monomial, coefficient in difference.terms if monomial)
@@ -289,7 +295,9 @@ def _canonical(terms: list[tuple[Monomial, int]]) -> Dim:
         return 0
     if len(kept) == 1 and () in kept:
         return kept[()]
-    ordered = sorted(kept.items(), key=lambda term: (-len(term[0]), [str(atom) for atom in term[0]]))
+    ordered = sorted(
+        kept.items(), key=lambda term: (-len(term[0]), [str(atom) for atom in term[0]])
+    )
     return Symbolic(tuple(ordered))
 
 

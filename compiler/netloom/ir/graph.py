@@ -137,4 +137,3 @@ class Graph:
     def layers_in(self, mode: Literal["train", "infer"]) -> list[Layer]:
         """The layers that training, or the exported graph, consists of."""
         return self.layers_for(self.heads_in(mode))
-

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from netloom.ir.graph import Value
 
 DType = Literal["float32", "int64", "bool"]
-DTYPES: tuple[str, ...] = get_args(DType)
+DTYPES: dict[str, DType] = {name: name for name in get_args(DType)}
 
 Shape = tuple[Dim, ...]
 

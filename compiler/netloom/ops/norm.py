@@ -57,7 +57,9 @@ class LocalResponseNorm(Op, name="lrn"):
 
     x: Value = operand("feature map [n, c, h, w]")
     size: int = arg("channels in the neighbourhood", minimum=1)
-    alpha: float = arg("weight of the energy, divided by `size` as in PyTorch and Caffe", default=1e-4)
+    alpha: float = arg(
+        "weight of the energy, divided by `size` as in PyTorch and Caffe", default=1e-4
+    )
     beta: float = arg("exponent", default=0.75)
     k: float = arg("constant added to the energy", default=1.0)
 

@@ -19,7 +19,9 @@ class MaxPool(Op, name="maxpool"):
 
     x: Value = operand("feature map [n, c, h, w]")
     kernel: Pair = arg("window, in pixels", minimum=1)
-    stride: Pair | None = arg("step of the window; the kernel if not given", default=None, minimum=1)
+    stride: Pair | None = arg(
+        "step of the window; the kernel if not given", default=None, minimum=1
+    )
     pad: Pair = arg("padding on each side that never wins", default=(0, 0), minimum=0)
     ceil: bool = arg("whether a last, partial window counts (Caffe's rounding)", default=False)
     indices: bool = arg("whether positions are a second result", default=False)
@@ -73,7 +75,9 @@ class AvgPool(Op, name="avgpool"):
 
     x: Value = operand("feature map [n, c, h, w]")
     kernel: Pair = arg("window, in pixels", minimum=1)
-    stride: Pair | None = arg("step of the window; the kernel if not given", default=None, minimum=1)
+    stride: Pair | None = arg(
+        "step of the window; the kernel if not given", default=None, minimum=1
+    )
     pad: Pair = arg("zeros on each side", default=(0, 0), minimum=0)
     ceil: bool = arg("whether a last, partial window counts (Caffe's rounding)", default=False)
     count_pad: bool = arg("whether padding counts in the mean", default=True)
@@ -265,7 +269,4 @@ def _end_pads(pool: Pool) -> tuple[int, ...]:
     """
     if not pool.ceil:
         return pool.pad
-    return tuple(
-        min(window.pad + window.step - 1, window.extent - 1) for window in _windows(pool)
-    )
-
+    return tuple(min(window.pad + window.step - 1, window.extent - 1) for window in _windows(pool))

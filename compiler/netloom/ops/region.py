@@ -18,7 +18,9 @@ class NonMaximumSuppression(Op, name="nms"):
 
     x: Value = operand("boxes [r, 4] as left, top, right, bottom")
     scores: Value = operand("one score a box, [r]")
-    iou: float = arg("overlap (intersection over union) above which a box goes", minimum=0, maximum=1)
+    iou: float = arg(
+        "overlap (intersection over union) above which a box goes", minimum=0, maximum=1
+    )
 
     def result(self) -> Type:
         boxes, scores = self.x.type, self.scores.type

@@ -1,5 +1,6 @@
 """From the arguments of a call to the fields of a record or the parameters of a block."""
 
+import dataclasses
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,6 +139,51 @@ def coerce(value: Any, field: Field, span: Span, what: str) -> Any:
             message = f"`{field.name}` of {what} must be {limit}, but is {text_of(number)}"
             raise Failed(Diagnostic("E206", message, span))
     return converted
+
+
+PARAMETER_TYPES = {"int": int, "float": float, "bool": bool, "string": str, "list": tuple}
+"""What a parameter of a block or network can be."""
+
+
+def parameter_signature(parameters: Sequence[ast.Parameter]) -> list[Field]:
+    """The parameters of a block or network as a signature; defaults are constants.
+
+    Raises `Failed`: E205 for an unknown type, and as `coerce` does for a default.
+    """
+    signature = []
+    for parameter in parameters:
+        name, kind = parameter.name.text, PARAMETER_TYPES.get(parameter.type.text)
+        if kind is None:
+            message = f"there is no parameter type `{parameter.type.text}`"
+            help = did_you_mean(parameter.type.text, PARAMETER_TYPES)
+            raise Failed(Diagnostic("E205", message, parameter.type.span, help=help))
+        doc = f"a parameter of type {parameter.type.text}"
+        required = parameter.default is None
+        field = Field(name, kind, doc, is_operand=False, required=required, default=None)
+        if parameter.default is not None:
+            given = evaluate(parameter.default, Names())
+            default = coerce(given, field, parameter.default.span, "the definition")
+            field = dataclasses.replace(field, default=default)
+        signature.append(field)
+    return signature
+
+
+def mentioned(call: Call) -> tuple[str, ...]:
+    """The names that the arguments of a call read."""
+    return tuple(v.name for argument in call.arguments for v in variables_in(argument.value))
+
+
+def variables_in(expression: ast.Expression) -> list[ast.Variable]:
+    """The names in an arithmetic expression, from left to right."""
+    match expression:
+        case ast.Variable():
+            return [expression]
+        case ast.Chain():
+            parts = (expression.first, *(operand for _, operand in expression.rest))
+            return [variable for part in parts for variable in variables_in(part)]
+        case ast.Unary():
+            return variables_in(expression.operand)
+    return []
 
 
 _UNFIT = object()

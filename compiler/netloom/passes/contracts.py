@@ -3,9 +3,10 @@
 from typing import Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
-from netloom.ir.dims import Dim, Proved, Refuted
+from netloom.ir.dims import Proved, Refuted
 from netloom.ir.graph import Graph, Value
-from netloom.passes.build import Built, Requirement
+from netloom.passes.build import Built
+from netloom.passes.construction import Requirement
 from netloom.passes.cost import Cost, total
 from netloom.passes.expressions import (
     BUILD_FUNCTIONS,
@@ -36,9 +37,7 @@ def check_contracts(
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
     for requirement in built.requirements:
-        names = Names(
-            requirement.names.values, requirement.names.entry, functions, facts
-        )
+        names = Names(requirement.names.values, requirement.names.entry, functions, facts)
         try:
             _check(requirement, requirement.condition, names, diagnostics)
         except Failed as failure:
@@ -132,5 +131,3 @@ def _extents(fields: Fields) -> list[Extent]:
 
 def _made_by(value: Value, costs: dict[Any, Cost]) -> Cost:
     return costs[value.layer] if value.layer else Cost()
-
-

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from netloom.diagnostics import Diagnostic, Failed, Span, did_you_mean
 from netloom.ir.dims import Dim, Proved, Refuted, Symbolic, equal, less_or_equal
@@ -49,6 +49,10 @@ class Names:
     functions: Mapping[str, Callable[[Value], Any]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def tensor_names(self) -> set[str]:
+        """The names that stand for values of the network."""
+        return {name for name, v in self.values.items() if isinstance(v, Value | Poison)}
+
     def inner(self, entry: Value | Poison | None) -> "Names":
         """The names inside a brace: those outside can be read, new ones stay inside."""
         return Names(dict(self.values), entry, self.functions, self.facts)
@@ -86,7 +90,7 @@ def evaluate(expression: ast.Expression, names: Names) -> Any:
             return _lookup(expression, names)
         case ast.Incoming():
             if names.entry is None:
-                _fail("E212", "there is no value for `in` to mean here", expression.span)
+                raise _failure("E212", "there is no value for `in` to mean here", expression.span)
             return _clean(names.entry)
         case ast.Attribute():
             return _attribute(expression, names)
@@ -98,10 +102,27 @@ def evaluate(expression: ast.Expression, names: Names) -> Any:
             return _chain(expression, names)
 
 
+def truth_of(expression: ast.Expression, names: Names) -> bool:
+    """The value of a condition. Raises `Failed` (E216) if it is neither true nor false."""
+    return _truth(evaluate(expression, names), expression.span)
+
+
+def whole_number_of(expression: ast.Expression, names: Names) -> int:
+    """The value of a count. Raises `Failed`: E205 if it is no whole number, E206 if negative."""
+    value = evaluate(expression, names)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _failure("E205", f"a count is a whole number, not {text_of(value)}", expression.span)
+    if value < 0:
+        raise _failure("E206", f"a count cannot be {value}", expression.span)
+    return value
+
+
 def compare(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
     """Whether a comparison holds, for all sizes; None where that is not decided."""
     if isinstance(left, Each) or isinstance(right, Each):
-        pairs = [(left_fact, right_fact) for left_fact in _facts(left) for right_fact in _facts(right)]
+        pairs = [
+            (left_fact, right_fact) for left_fact in _facts(left) for right_fact in _facts(right)
+        ]
         return _all([_compare_one(operator, a, b) for a, b in pairs])
     return _compare_one(operator, left, right)
 
@@ -116,8 +137,10 @@ def text_of(value: Any) -> str:
         case str():
             return f'"{value}"'
         case tuple():
-            return shape_text(value) if all(isinstance(v, Dim) for v in value) else (
-                "[" + ", ".join(text_of(item) for item in value) + "]"
+            return (
+                shape_text(value)
+                if all(isinstance(v, Dim) for v in value)
+                else ("[" + ", ".join(text_of(item) for item in value) + "]")
             )
         case Value():
             return str(value.type)
@@ -134,8 +157,8 @@ def _lookup(variable: ast.Variable, names: Names) -> Any:
         return names.facts[variable.name]
     if variable.name in ANALYSIS_FUNCTIONS:
         help = "it is known once the network is built, so it can stand in `require` only"
-        _fail("E216", f"`{variable.name}` is not known here", variable.span, help)
-    _fail(
+        raise _failure("E216", f"`{variable.name}` is not known here", variable.span, help)
+    raise _failure(
         "E201",
         f"there is no value named `{variable.name}` here",
         variable.span,
@@ -153,11 +176,11 @@ def _attribute(expression: ast.Attribute, names: Names) -> Dim:
     of = evaluate(expression.of, names)
     name = expression.name
     if not isinstance(of, Value):
-        _fail("E216", f"`{text_of(of)}` has no attributes", expression.span)
+        raise _failure("E216", f"`{text_of(of)}` has no attributes", expression.span)
     axes = _AXES.get(of.type.rank, {})
     if name.text not in axes:
         message = f"{of.type} has no `{name.text}`"
-        _fail("E201", message, name.span, did_you_mean(name.text, axes))
+        raise _failure("E201", message, name.span, did_you_mean(name.text, axes))
     return of.type.shape[axes[name.text]]
 
 
@@ -166,15 +189,21 @@ def _apply(expression: ast.Application, names: Names) -> Any:
     if name.text not in names.functions:
         if name.text in ANALYSIS_FUNCTIONS:
             help = "it is known once the network is built, so it can stand in `require` only"
-            _fail("E216", f"`{name.text}` is not known here", name.span, help)
+            raise _failure("E216", f"`{name.text}` is not known here", name.span, help)
         known = [*names.functions, *ANALYSIS_FUNCTIONS]
-        _fail("E201", f"there is no function `{name.text}`", name.span, did_you_mean(name.text, known))
+        raise _failure(
+            "E201", f"there is no function `{name.text}`", name.span, did_you_mean(name.text, known)
+        )
     if len(expression.arguments) != 1 or expression.arguments[0].name:
-        _fail("E204", f"`{name.text}` is asked of exactly one value", expression.span)
+        raise _failure("E204", f"`{name.text}` is asked of exactly one value", expression.span)
     value = evaluate(expression.arguments[0].value, names)
     if not isinstance(value, Value):
         span = expression.arguments[0].span
-        _fail("E205", f"`{name.text}` is asked of a value of the network, not of {text_of(value)}", span)
+        raise _failure(
+            "E205",
+            f"`{name.text}` is asked of a value of the network, not of {text_of(value)}",
+            span,
+        )
     return names.functions[name.text](value)
 
 
@@ -183,7 +212,7 @@ def _unary(expression: ast.Unary, names: Names) -> Any:
     if expression.operator == "not":
         return not _truth(value, expression.operand.span)
     if isinstance(value, bool) or not isinstance(value, int | float | Symbolic):
-        _fail("E216", f"`-` needs a number, not {text_of(value)}", expression.operand.span)
+        raise _failure("E216", f"`-` needs a number, not {text_of(value)}", expression.operand.span)
     return -value
 
 
@@ -212,7 +241,7 @@ def _connect(expression: ast.Chain, names: Names, stop_at: bool) -> bool:
 
 def _truth(value: Any, span: Span) -> bool:
     if not isinstance(value, bool):
-        _fail("E216", f"this must be true or false, but is {text_of(value)}", span)
+        raise _failure("E216", f"this must be true or false, but is {text_of(value)}", span)
     return value
 
 
@@ -223,28 +252,32 @@ def _decide(operator: str, left: Any, right: Any, span: Span) -> bool:
     opposite = compare(_OPPOSITE[operator], left, right)
     if isinstance(opposite, Proved):
         return False
-    message = f"whether {text_of(left)} {operator} {text_of(right)} depends on the size of the input"
+    message = (
+        f"whether {text_of(left)} {operator} {text_of(right)} depends on the size of the input"
+    )
     help = "a network has one structure for all sizes; test something that is a number"
-    _fail("E216", message, span, help)
+    raise _failure("E216", message, span, help)
 
 
 def _arithmetic(operator: str, left: Any, right: Any, span: Span) -> Any:
     for value in (left, right):
         if isinstance(value, bool) or not isinstance(value, int | float | Symbolic):
-            _fail("E216", f"`{operator}` needs numbers, not {text_of(value)}", span)
+            raise _failure("E216", f"`{operator}` needs numbers, not {text_of(value)}", span)
     symbolic = isinstance(left, Symbolic) or isinstance(right, Symbolic)
     if symbolic and (isinstance(left, float) or isinstance(right, float)):
-        _fail("E216", "a size of the input can be joined with whole numbers only", span)
+        raise _failure("E216", "a size of the input can be joined with whole numbers only", span)
     if operator in ("/", "//", "%"):
         if symbolic and not (operator == "//" and isinstance(right, int) and right > 0):
-            _fail("E216", "a size of the input can be divided by `//` and a number only", span)
+            raise _failure(
+                "E216", "a size of the input can be divided by `//` and a number only", span
+            )
         if right == 0:
-            _fail("E216", "division by 0", span)
+            raise _failure("E216", "division by 0", span)
     result = _OPERATIONS[operator](left, right)
     if isinstance(result, int) and abs(result) > LARGEST:
-        _fail("E216", "the result is beyond 64 bits", span)
+        raise _failure("E216", "the result is beyond 64 bits", span)
     if isinstance(result, float) and not math.isfinite(result):
-        _fail("E216", "the result is not a finite number", span)
+        raise _failure("E216", "the result is not a finite number", span)
     return result
 
 
@@ -299,7 +332,9 @@ def _compare_tuples(operator: str, left: Any, right: Any) -> Proved | Refuted | 
     if len(left) != len(right):
         same: Proved | Refuted | None = Refuted({})
     else:
-        same = _all([_compare_one("==", a, b) for a, b in zip(left, right, strict=True)] or [Proved()])
+        same = _all(
+            [_compare_one("==", a, b) for a, b in zip(left, right, strict=True)] or [Proved()]
+        )
     if operator == "==" or same is None:
         return same
     return Refuted({}) if isinstance(same, Proved) else Proved()
@@ -325,5 +360,5 @@ def _compare_dims(operator: str, left: Dim, right: Dim) -> Proved | Refuted | No
     return verdict if isinstance(verdict, Proved | Refuted) else None
 
 
-def _fail(code: str, message: str, span: Span, help: str | None = None) -> NoReturn:
-    raise Failed(Diagnostic(code, message, span, help=help))
+def _failure(code: str, message: str, span: Span, help: str | None = None) -> Failed:
+    return Failed(Diagnostic(code, message, span, help=help))

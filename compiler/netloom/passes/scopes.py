@@ -111,3 +111,17 @@ def owning_stages(stages: list[ast.Stage]) -> list[ast.Stage]:
 def is_single(stages: list[ast.Stage]) -> bool:
     """Whether one call is all that a pipeline places, so that it can take the pipeline's name."""
     return len(stages) == 1 and not isinstance(stages[0], ast.Join | ast.Residual)
+
+
+def shares_name(stages: list[ast.Stage]) -> bool:
+    """Whether a named pipeline becomes a scope, because several of its stages own weights."""
+    if is_single(stages):
+        return False
+    braces = any(not isinstance(stage, ast.Call) for stage in stages)
+    return braces or len(owning_stages(stages)) > 1
+
+
+def namesake(stages: list[ast.Stage]) -> ast.Stage | None:
+    """The stage that takes the pipeline's name: its owner of weights, or its only stage."""
+    candidates = owning_stages(stages) or stages
+    return candidates[0] if len(candidates) == 1 else None

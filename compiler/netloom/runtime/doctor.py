@@ -60,9 +60,7 @@ def _usable_providers() -> list[str]:
 def _smallest_model() -> bytes:
     from onnx import TensorProto, helper
 
-    described = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")
-    ]
+    described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
     node = helper.make_node("Relu", ["x"], ["y"])
     graph = helper.make_graph([node], "smallest", described[:1], described[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)

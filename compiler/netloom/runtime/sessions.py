@@ -11,9 +11,7 @@ Device = Literal["auto", "cpu", "cuda"]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-def open_session(
-    model: Path | bytes, device: Device = "cpu", optimise: bool = True
-) -> Any:
+def open_session(model: Path | bytes, device: Device = "cpu", optimise: bool = True) -> Any:
     """An inference session.
 
     "auto" takes CUDA where a session really gets it, else the CPU. Raises `Failed`: E001 and E604

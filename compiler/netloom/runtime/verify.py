@@ -89,9 +89,7 @@ def verify(graph: Graph, weights: Weights, model: Path | bytes, seed: int = 0) -
     comparisons = []
     for sizes in small_sizes(graph):
         for kind in ("random", "negative"):
-            inputs = {
-                value.name: _draw(value, sizes, kind, generator) for value in graph.inputs
-            }
+            inputs = {value.name: _draw(value, sizes, kind, generator) for value in graph.inputs}
             oracle = _run_torch(double, graph, inputs, torch.float64)
             rounded = _run_torch(single, graph, inputs, torch.float32)
             runs = [_run_onnx(session, inputs) for session in sessions]
@@ -148,7 +146,9 @@ def _draw(
     return (-abs(drawn) if kind == "negative" else drawn).astype("float32")
 
 
-def _run_torch(network: Any, graph: Graph, inputs: Mapping[str, Array], dtype: Any) -> dict[str, Array]:
+def _run_torch(
+    network: Any, graph: Graph, inputs: Mapping[str, Array], dtype: Any
+) -> dict[str, Array]:
     torch = need("torch", "train")
     tensors = [torch.from_numpy(inputs[value.name]) for value in graph.inputs]
     with torch.no_grad():

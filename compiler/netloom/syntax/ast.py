@@ -1,6 +1,7 @@
 """The syntax tree: frozen records named after the grammar's rules, with spans and no behaviour."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from netloom.diagnostics import Span
 
@@ -85,16 +86,7 @@ class Chain:
 
 
 Expression = (
-    Number
-    | Text
-    | Truth
-    | Sequence
-    | Variable
-    | Incoming
-    | Attribute
-    | Application
-    | Unary
-    | Chain
+    Number | Text | Truth | Sequence | Variable | Incoming | Attribute | Application | Unary | Chain
 )
 
 
@@ -190,7 +182,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    mode: str | None
+    mode: Literal["train", "infer"] | None
     name: Name
     pipeline: Pipeline | None
     span: Span

@@ -182,9 +182,7 @@ class _Transformer(Transformer[Token, ast.File]):
         first, *rest = items
         if not rest:
             return first  # type: ignore[no-any-return]
-        pairs = tuple(
-            (str(rest[index]), rest[index + 1]) for index in range(0, len(rest) - 1, 2)
-        )
+        pairs = tuple((str(rest[index]), rest[index + 1]) for index in range(0, len(rest) - 1, 2))
         return ast.Chain(first, pairs, self._span(meta))
 
     def _connective(self, word: str, meta: Meta, items: list[Any]) -> ast.Expression:
@@ -324,7 +322,9 @@ def _explain_end(source: Source) -> Diagnostic:
     open_brackets = [offset for offset, depth in _brackets(source.text) if depth == "open"]
     if not open_brackets:
         end = len(source.text)
-        return Diagnostic("E101", "the spec ends in the middle of a statement", Span(source, end, end))
+        return Diagnostic(
+            "E101", "the spec ends in the middle of a statement", Span(source, end, end)
+        )
     start = open_brackets[-1]
     bracket = source.text[start]
     closing = {"{": "}", "(": ")", "[": "]"}[bracket]

@@ -9,7 +9,11 @@ MAXIMUM_BYTES = 4 * 1024 * 1024
 
 # Controls of direction can make a line read differently from what it says (CVE-2021-42574);
 # the line and paragraph separators would break line counts.
-_REFUSED = {"\u2028", "\u2029", *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f"}
+_REFUSED = {
+    "\u2028",
+    "\u2029",
+    *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f",
+}
 
 
 def read(path: Path) -> Source:

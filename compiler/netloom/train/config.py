@@ -19,17 +19,21 @@ PACKAGES = ("torch", "torchvision", "lightning", "numpy")
 def describe(source: "Source", program: Program, data: Data, dataset: Dataset) -> dict[str, Any]:
     """The content of `config.json`.
 
-    `classes` and `preprocessing` say what the network's inputs and outputs mean; the rest repeats
+    `classes` and `preprocessing`, by input, say what goes in and what comes out; the rest repeats
     every setting, with defaults, so that the run can be told and made again.
     """
-    graph, preprocessing = program.graph, dataset.preprocessing
+    graph = program.graph
     table = costs(graph)
     return {
         "network": graph.name,
         "data": data.text,
         "samples": {"train": len(dataset.train), "test": len(dataset.test)},
         "classes": list(dataset.classes),
-        "preprocessing": preprocessing.as_json() if preprocessing else None,
+        "preprocessing": {
+            field.name: field.preprocessing.as_json()
+            for field in dataset.fields
+            if field.preprocessing
+        },
         "loss": loss_text(program.loss),
         "augment": [call_text(each) for each in program.augment],
         "optimizer": call_text(program.optimizer),

@@ -163,7 +163,7 @@ def fit(
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps Lightning's advertisement and its advice on worker processes off the screen."""
+    """Keeps Lightning's advertisement, advice on workers and own deprecations off the screen."""
     logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -171,6 +171,8 @@ def _silence() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", "GPU available but not used.*")
+            warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module="lightning")
             yield
     finally:
         logger.setLevel(level)

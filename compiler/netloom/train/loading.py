@@ -65,7 +65,7 @@ class Augmented(TorchDataset[Batch]):
         self.transforms: dict[str, list[Transform]] = {
             field.name: [each.transform((field.shape[1], field.shape[2])) for each in augment]
             for field in fields
-            if field.is_image and augment
+            if field.preprocessing and augment
         }
 
     def __getitem__(self, key: Key) -> Batch:

@@ -19,6 +19,8 @@ class Metric(Declared, family="metric"):
     required_rules = ("check", "create", "update")
 
     higher_is_better: ClassVar[bool] = False
+    is_share: ClassVar[bool] = False
+    """Whether the value lies between 0 and 1 and is told in percent."""
 
     def check(self) -> None:
         """Raises `Reject` where the operands do not fit."""
@@ -42,7 +44,7 @@ class Metric(Declared, family="metric"):
 
     def text(self, value: float) -> str:
         """A value for people."""
-        return f"{value:.4f}"
+        return f"{100 * value:.2f} %" if self.is_share else f"{value:.4f}"
 
 
 class Accuracy(Metric, name="accuracy"):
@@ -53,6 +55,7 @@ class Accuracy(Metric, name="accuracy"):
     top: int = arg("a label counts when it is among that many highest", default=1, minimum=1)
 
     higher_is_better = True
+    is_share = True
 
     def check(self) -> None:
         classes = check_labels(self.logits, self.label)
@@ -73,9 +76,6 @@ class Accuracy(Metric, name="accuracy"):
 
     def title(self) -> str:
         return self.name if self.top == 1 else f"top{self.top}_{self.name}"
-
-    def text(self, value: float) -> str:
-        return f"{100 * value:.2f} %"
 
 
 class MeanSquaredError(Metric, name="mse"):

@@ -1,7 +1,6 @@
 """The picture of a run: losses, and metrics where there are any, against epochs."""
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +12,64 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, TEST, GRID = "#8c8c8c", "#1f6fb4", "#e6e6e6"
-METRICS = ("#1f6fb4", "#c05a1c", "#3a8f4d", "#8452a8")
+TRAIN, TEST, GRID, TEXT = "#e08214", "#2166ac", "#e4e4e4", "#404040"
+METRICS = ("#2166ac", "#1b7837", "#762a83", "#b35806")
 
 
 def plot(history: History, path: Path, title: str) -> None:
     """Draws the run as a PNG. Raises `Failed` (E005) if it cannot be written."""
+    panels = 2 if history.program.metrics else 1
     figure: Figure = need("matplotlib.figure", "train").Figure(
-        figsize=(10 if history.program.metrics else 5.5, 4), dpi=150, layout="constrained"
+        figsize=(4.8 * panels, 3.6), dpi=150, layout="constrained"
     )
-    axes = figure.subplots(1, 2 if history.program.metrics else 1, squeeze=False)[0]
-    figure.suptitle(title)
-    _losses(axes[0], history.epochs)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    figure.suptitle(title, fontsize=11, color=TEXT)
+    _draw_losses(axes[0], history)
     if history.program.metrics:
-        _metrics(axes[1], history)
+        _draw_metrics(axes[1], history)
     for each in axes:
-        _tidy(each, history)
+        _tidy(each, history.epochs)
     content = io.BytesIO()
     figure.savefig(content, format="png")
     write_atomically(path, [content.getvalue()])
+
+
+def _draw_losses(axes: "Axes", history: History) -> None:
+    epochs = [epoch.epoch for epoch in history.epochs]
+    losses = [epoch.train_loss for epoch in history.epochs]
+    axes.plot(epochs, losses, color=TRAIN, label="training")
+    if history.program.evaluated_loss:
+        val_losses = [epoch.val_loss or 0.0 for epoch in history.epochs]
+        axes.plot(epochs, val_losses, color=TEST, label="validation")
+        losses = losses + val_losses
+    if min(losses) > 0:
+        axes.set_yscale("log")
+    axes.set_title("loss", fontsize=10, color=TEXT)
+
+
+def _draw_metrics(axes: "Axes", history: History) -> None:
+    """One line a metric, all on the validation data; a dot at the best epoch of the first."""
+    epochs, best = [epoch.epoch for epoch in history.epochs], history.best
+    names = history.program.metric_names
+    for index, (name, metric) in enumerate(zip(names, history.program.metrics, strict=True)):
+        values = [epoch.metrics[name] for epoch in history.epochs]
+        colour = METRICS[index % len(METRICS)]
+        axes.plot(epochs, values, color=colour, label=name.replace("_", " "))
+        if index == 0 and best is not None:
+            label = f"best: {metric.text(best.metrics[name])} in epoch {best.epoch}"
+            axes.plot(best.epoch, best.metrics[name], "o", color=colour, label=label)
+    if all(metric.is_share for metric in history.program.metrics):
+        axes.yaxis.set_major_formatter(need("matplotlib.ticker", "train").PercentFormatter(1.0))
+    axes.set_title("on the validation data", fontsize=10, color=TEXT)
+
+
+def _tidy(axes: "Axes", epochs: list[Epoch]) -> None:
+    axes.set_xlabel("epoch", color=TEXT)
+    axes.set_xlim(1, max(2, epochs[-1].epoch))
+    axes.xaxis.set_major_locator(need("matplotlib.ticker", "train").MaxNLocator(integer=True))
+    axes.margins(x=0.02)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=TEXT, which="both")
+    axes.legend(frameon=False, fontsize=9)

@@ -126,9 +126,7 @@ def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definitio
     known = _known_arguments(bodies)
     used: dict[str, tuple[Any, ...]] = {}
     columns = zip(*(_holes(body) for body in bodies), strict=True)
-    settled: Iterator[Expression] = iter(
-        [_settle(column, known, used) for column in columns]
-    )
+    settled: Iterator[Expression] = iter([_settle(column, known, used) for column in columns])
     definition.body.attributes = [
         (attribute, rewrite(e, lambda leaf: next(settled) if isinstance(leaf, Hole) else leaf))
         for attribute, e in definition.body.attributes
@@ -138,9 +136,7 @@ def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definitio
     order.sort(key=lambda each: each in scope.defaults)
     for each in order:
         default = scope.defaults.get(each, Missing)
-        definition.parameters.append(
-            Parameter(identifier(each), _type_of(used[each][0]), default)
-        )
+        definition.parameters.append(Parameter(identifier(each), _type_of(used[each][0]), default))
     for index, body in enumerate(bodies):
         made[id(body.scope)] = _construction(definition, order, [used[n][index] for n in order])
     _comment(definition, {n: used[n] for n in order})

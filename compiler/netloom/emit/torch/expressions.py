@@ -223,7 +223,9 @@ def _broken(
 ) -> list[str]:
     """A call or list over several lines: its content on one line if that fits, else one an item."""
     margin = INDENT * depth
-    inside = [one_line(each) for each in expression.items] if isinstance(expression, Listing) else []
+    inside = (
+        [one_line(each) for each in expression.items] if isinstance(expression, Listing) else []
+    )
     if isinstance(expression, Invoke):
         inside = _arguments(expression)
     joined = f"{margin}{INDENT}{', '.join(inside)}"
@@ -239,8 +241,7 @@ def _broken(
 
 def _arguments(call: Invoke) -> list[str]:
     return [
-        f"{name}={one_line(item)}" if name else one_line(item)
-        for name, item in _named_items(call)
+        f"{name}={one_line(item)}" if name else one_line(item) for name, item in _named_items(call)
     ]
 
 

@@ -101,8 +101,7 @@ def body_of_network(graph: Graph, made: Mapping[int, Invoke], alive: set[int]) -
     returned = writer.body.returned
     if len(heads) > 1:
         writer.body.outputs = [
-            (head.name, variable, head.mode)
-            for head, variable in zip(heads, returned, strict=True)
+            (head.name, variable, head.mode) for head, variable in zip(heads, returned, strict=True)
         ]
         writer.body.returned = ()
     return writer.body

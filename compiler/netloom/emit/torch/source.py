@@ -124,9 +124,7 @@ def _forward(definition: Definition, graph: Graph) -> list[str]:
     return lines
 
 
-def _outputs(
-    definition: Definition, pairs: list[tuple[Statement, str | None]]
-) -> list[str]:
+def _outputs(definition: Definition, pairs: list[tuple[Statement, str | None]]) -> list[str]:
     """The heads as a dict; those of one mode only behind a test of `self.training`."""
     heads = definition.body.outputs
     both = ", ".join(f"{literal(n)}: {variable}" for n, variable, mode in heads if mode == "both")

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 class Field:
     """One thing that every sample has; `shape` is that of one sample.
 
-    `classes` are the names of the labels 0, 1, … that the field can have, if it is a label.
+    `classes` are the names of the labels 0, 1, … if the field is a label, `preprocessing` is how an
+    image becomes the field if it is one.
     """
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
-    is_image: bool = False
+    preprocessing: "Preprocessing | None" = None
 
     def __str__(self) -> str:
         shape = ", ".join(str(size) for size in self.shape)
@@ -60,7 +61,6 @@ class Dataset:
     fields: tuple[Field, ...]
     train: Samples
     test: Samples
-    preprocessing: "Preprocessing | None"
     notes: tuple[str, ...] = ()
     """What a user should know of it, for the line that says what is trained on."""
 

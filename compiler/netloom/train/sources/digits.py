@@ -49,12 +49,11 @@ class Digits(DataSource, name="digits"):
         drawn = "" if (height, width) == natural else f" drawn at {width}x{height}"
         return Dataset(
             (
-                Field("image", "float32", (1, height, width), is_image=True),
+                Field("image", "float32", (1, height, width), preprocessing=preprocessing),
                 Field("label", "int64", (), classes),
             ),
             ArraySamples({"image": images[train], "label": labels[train]}),
             ArraySamples({"image": images[test], "label": labels[test]}),
-            preprocessing,
             (f"{NATURAL_SIZE}x{NATURAL_SIZE}{drawn}",),
         )
 

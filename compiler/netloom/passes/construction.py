@@ -1,0 +1,188 @@
+"""One network while it is being built: what has been placed, and what went wrong."""
+
+from dataclasses import dataclass, field, replace
+
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span
+from netloom.ir.declared import Reject
+from netloom.ir.dims import Dim, Size, evaluate, size, sizes
+from netloom.ir.graph import Head, Layer, Scope, Value
+from netloom.ir.op import Op
+from netloom.ir.types import Type
+from netloom.passes.binding import Bound
+from netloom.passes.expressions import POISON, Names, Poison
+from netloom.passes.scopes import OpenScope
+from netloom.syntax import ast
+
+MAXIMUM_LAYERS = 200_000
+MAXIMUM_BLOCK_DEPTH = 100
+
+Current = Value | Poison | None
+Results = tuple[Value | Poison, ...]
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A `require`, with what its names meant where it stands."""
+
+    condition: ast.Expression
+    names: Names
+    span: Span
+    notes: tuple[Note, ...]
+
+
+@dataclass
+class Place:
+    """Where statements run: their names, the scope that takes their layers, the current value."""
+
+    names: Names
+    scope: OpenScope
+    current: Current
+    is_network: bool = False
+    defined: dict[str, Span] = field(default_factory=dict)
+
+
+class Construction:
+    """What the statements of one network have made so far."""
+
+    def __init__(self, blocks: dict[str, ast.Block], diagnostics: Diagnostics) -> None:
+        self.blocks = blocks
+        self.inputs: list[Value] = []
+        self.targets: list[Value] = []
+        self.heads: list[Head] = []
+        self.layers: list[Layer] = []
+        self.requirements: list[Requirement] = []
+        self.failed = False
+        self._diagnostics = diagnostics
+        self._calls: list[tuple[str, Span]] = []
+        self._expansions = 0
+        self._data_sizes: set[str] = set()
+
+    # A mistake is told with the chain of block calls that led to it.
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Tells a mistake; the network will not be built, but its checking goes on."""
+        self.failed = True
+        notes = (*diagnostic.notes, *self.call_chain())
+        self._diagnostics.report(replace(diagnostic, notes=notes))
+
+    def tell(self, failure: Failed) -> None:
+        """Tells all mistakes of a failure."""
+        for diagnostic in failure.diagnostics:
+            self.report(diagnostic)
+
+    def call_chain(self) -> tuple[Note, ...]:
+        """The block calls around this point, innermost first."""
+        return tuple(
+            Note(f"in this call of `{name}`", span) for name, span in reversed(self._calls)
+        )
+
+    def enter_block(self, name: str, span: Span) -> None:
+        """Notes that a block is being expanded.
+
+        Raises `Failed` for a block that comes to call itself (E214), and for nests that are too
+        deep to be meant (E217).
+        """
+        active = [each for each, _ in self._calls]
+        if name in active:
+            cycle = " -> ".join([*active[active.index(name) :], name])
+            message = f"block `{name}` calls itself: {cycle}"
+            raise Failed(Diagnostic("E214", message, span, help="use `repeat`"))
+        if len(active) >= MAXIMUM_BLOCK_DEPTH:
+            message = f"blocks are nested more than {MAXIMUM_BLOCK_DEPTH} deep"
+            raise Failed(Diagnostic("E217", message, span))
+        self._calls.append((name, span))
+
+    def leave_block(self) -> None:
+        """The counterpart of `enter_block`."""
+        self._calls.pop()
+
+    def spend(self, span: Span) -> None:
+        """Counts expansions, which bounds the time of a spec that places nothing (E217)."""
+        self._expansions += 1
+        if self._expansions > MAXIMUM_LAYERS:
+            message = f"blocks and repeats expand to more than {MAXIMUM_LAYERS:,}"
+            raise Failed(Diagnostic("E217", message, span))
+
+    def place(
+        self,
+        op: Op,
+        path: str,
+        span: Span,
+        bound: Bound | None = None,
+        branches: tuple[Span, ...] = (),
+    ) -> Layer:
+        """Puts an operator into the network, once its rule has accepted it."""
+        try:
+            result_types = self._with_own_sizes(op, op.results())
+        except Reject as reject:
+            raise Failed(_rejection(reject, op, span, bound, branches)) from None
+        if len(self.layers) >= MAXIMUM_LAYERS:
+            message = f"the network has more than {MAXIMUM_LAYERS:,} layers"
+            raise Failed(Diagnostic("E217", message, span))
+        layer = Layer(path, op, span)
+        layer.results = tuple(
+            Value(path if index == 0 else f"{path}.{index}", result_type, span, layer, index)
+            for index, result_type in enumerate(result_types)
+        )
+        self.layers.append(layer)
+        return layer
+
+    def _with_own_sizes(self, op: Op, result_types: tuple[Type, ...]) -> tuple[Type, ...]:
+        """Gives sizes that the data decides a name of their own, so that no two are confused."""
+        seen = {each for value in op.reads() for dim in value.type.shape for each in sizes(dim)}
+        renamed: dict[str, Dim] = {}
+        for result_type in result_types:
+            for dim in result_type.shape:
+                for each in sizes(dim) - seen:
+                    if each.from_data and each.name not in renamed:
+                        renamed[each.name] = self._own_size(each)
+        if not renamed:
+            return result_types
+        return tuple(
+            replace(each, shape=tuple(evaluate(dim, renamed) for dim in each.shape))
+            for each in result_types
+        )
+
+    def _own_size(self, wanted: Size) -> Dim:
+        name, number = wanted.name, 1
+        while name in self._data_sizes:
+            number += 1
+            name = f"{wanted.name}{number}"
+        self._data_sizes.add(name)
+        return size(name, from_data=True)
+
+
+def close(scope: Scope, result: Current, steps: list[Layer | Scope]) -> Value | Poison:
+    """Ends a scope with its result; one that placed nothing leaves no trace."""
+    if not isinstance(result, Value):
+        return POISON
+    scope.results = (result,)
+    if scope.lines:
+        steps.append(scope)
+    return result
+
+
+def _rejection(
+    reject: Reject, op: Op, span: Span, bound: Bound | None, branches: tuple[Span, ...]
+) -> Diagnostic:
+    """A rule's refusal, at its place in the text and with where the operands came from."""
+    subject = f"`{op.name}` " if reject.message.startswith("needs ") else f"`{op.name}`: "
+    at = reject.at or ""
+    place = bound.spans.get(at, span) if bound else span
+    label, notes = "", []
+    if at.startswith("xs."):
+        index = int(at.removeprefix("xs."))
+        place, label = branches[index], _described(op.reads()[index])
+        if index:
+            notes.append(Note(_described(op.reads()[0]), branches[0]))
+    else:
+        for value in op.reads()[:1]:
+            if value.span:
+                notes.append(Note(f"the value that enters is {value.type}", value.span))
+    return Diagnostic(
+        reject.code, subject + reject.message, place, label, tuple(notes), reject.help
+    )
+
+
+def _described(value: Value) -> str:
+    return f"this branch is {value.type}"

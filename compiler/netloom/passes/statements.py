@@ -1,0 +1,228 @@
+"""The statements of networks and blocks."""
+
+from netloom.diagnostics import Diagnostic, Failed, Note, did_you_mean
+from netloom.ir.dims import Dim, Symbolic, size
+from netloom.ir.graph import Head, Layer, Scope, Value
+from netloom.ir.types import DTYPES, Type
+from netloom.passes.binding import variables_in
+from netloom.passes.construction import Construction, Place, Requirement, Results
+from netloom.passes.expressions import (
+    POISON,
+    Poison,
+    Poisoned,
+    evaluate,
+    text_of,
+    truth_of,
+)
+from netloom.passes.scopes import Naming, OpenScope, namesake, placing_stages, shares_name
+from netloom.passes.stages import Stages
+from netloom.syntax import ast
+
+
+class Statements:
+    """Runs the statements of one network, and those of the blocks that it calls."""
+
+    def __init__(self, construction: Construction) -> None:
+        self.construction = construction
+        self.stages = Stages(construction, self.run)
+
+    def run(self, statements: tuple[ast.Statement, ...], place: Place) -> None:
+        """Runs statements one after the other; a mistake in one does not stop the next."""
+        for statement in statements:
+            try:
+                self._statement(statement, place)
+            except Failed as failure:
+                self.construction.tell(failure)
+                place.current = POISON
+            except Poisoned:
+                place.current = POISON
+
+    def _statement(self, statement: ast.Statement, place: Place) -> None:
+        match statement:
+            case ast.Input():
+                inputs = self.construction.inputs
+                self._declare(statement, place, inputs)
+                place.current = inputs[0] if len(inputs) == 1 else None
+            case ast.Target():
+                self._declare(statement, place, self.construction.targets)
+            case ast.Head():
+                self._head(statement, place)
+            case ast.Require():
+                self._require(statement, place)
+            case ast.Let():
+                self._define(statement.name, evaluate(statement.value, place.names), place)
+            case ast.If():
+                self._if(statement, place)
+            case ast.Flow():
+                self._flow(statement, place)
+
+    def _define(self, name: ast.Name, value: object, place: Place) -> None:
+        if name.text in place.defined:
+            note = Note("it already stands for this", place.defined[name.text])
+            message = f"the name `{name.text}` is used twice"
+            self.construction.report(Diagnostic("E211", message, name.span, notes=(note,)))
+            return
+        place.defined[name.text] = name.span
+        place.names.values[name.text] = value
+
+    def _declare(
+        self, statement: ast.Input | ast.Target, place: Place, declared: list[Value]
+    ) -> None:
+        """An `input` or `target`; names that first occur in its shape become sizes."""
+        name, dtype = statement.name, statement.dtype
+        if not place.is_network:
+            what = "input" if isinstance(statement, ast.Input) else "target"
+            message = f"`{what}` stands in a network, not in a block"
+            help = "a block reads the value it is applied to as `in`"
+            raise Failed(Diagnostic("E215", message, statement.span, help=help))
+        if name.text in place.defined:
+            self._define(name, POISON, place)
+            return
+        place.names.values[name.text] = POISON
+        element = DTYPES.get(dtype.text)
+        if element is None:
+            help = did_you_mean(dtype.text, DTYPES)
+            message = f"unknown element type `{dtype.text}`"
+            raise Failed(Diagnostic("E210", message, dtype.span, help=help))
+        shape = tuple(self._dimension(dim, place) for dim in statement.dims)
+        value = Value(name.text, Type(element, shape), statement.span)
+        declared.append(value)
+        self._define(name, value, place)
+
+    def _dimension(self, expression: ast.Expression, place: Place) -> Dim:
+        for variable in variables_in(expression):
+            if variable.name not in place.names.values:
+                place.names.values[variable.name] = size(variable.name)
+                place.defined[variable.name] = variable.span
+        dim = evaluate(expression, place.names)
+        if isinstance(dim, bool) or not isinstance(dim, int | Symbolic):
+            raise Failed(Diagnostic("E205", f"a size cannot be {text_of(dim)}", expression.span))
+        if isinstance(dim, int) and dim < 1:
+            message = f"a size must be at least 1, but is {dim}"
+            raise Failed(Diagnostic("E206", message, expression.span))
+        return dim
+
+    def _head(self, statement: ast.Head, place: Place) -> None:
+        name = statement.name
+        if not place.is_network:
+            message = "a head stands in a network, not in a block"
+            raise Failed(Diagnostic("E215", message, statement.span))
+        if any(head.name == name.text for head in self.construction.heads):
+            message = f"there are two heads named `{name.text}`"
+            raise Failed(Diagnostic("E211", message, name.span))
+        if statement.pipeline is None:
+            value = self._value_for_head(name, place)
+        else:
+            before = place.current
+            (value,) = self._named_pipeline((name,), statement.pipeline, place)
+            place.current = before  # a head never moves the current value
+        if isinstance(value, Value):
+            mode = statement.mode or "both"
+            self.construction.heads.append(Head(name.text, value, mode, statement.span))
+
+    def _value_for_head(self, name: ast.Name, place: Place) -> Value | Poison:
+        value = place.names.values.get(name.text)
+        if isinstance(value, Value | Poison):
+            return value
+        message = f"there is no value named `{name.text}` to be a head"
+        help = did_you_mean(name.text, place.names.tensor_names())
+        raise Failed(Diagnostic("E201", message, name.span, help=help))
+
+    def _require(self, statement: ast.Require, place: Place) -> None:
+        names = place.names.inner(place.names.entry)
+        notes = self.construction.call_chain()
+        requirement = Requirement(statement.condition, names, statement.span, notes)
+        self.construction.requirements.append(requirement)
+
+    def _if(self, statement: ast.If, place: Place) -> None:
+        if truth_of(statement.condition, place.names):
+            self._inline(statement.then, place)
+        elif isinstance(statement.otherwise, ast.Body):
+            self._inline(statement.otherwise, place)
+        elif statement.otherwise:
+            self._if(statement.otherwise, place)
+
+    def _inline(self, body: ast.Body, place: Place) -> None:
+        """Runs a brace whose layers belong to the scope around it; its names are its own."""
+        inner = Place(place.names.inner(place.names.entry), place.scope, place.current)
+        self.run(body.statements, inner)
+        place.current = inner.current
+
+    def _flow(self, statement: ast.Flow, place: Place) -> None:
+        if statement.names:
+            self._named_pipeline(statement.names, statement.pipeline, place)
+            return
+        steps: list[Layer | Scope] = []
+        naming = Naming(place.scope)
+        results = self.stages.pipeline(statement.pipeline, place, steps, naming)
+        if steps:
+            place.scope.add_line(steps, _sound(results))
+
+    def _named_pipeline(
+        self, names: tuple[ast.Name, ...], pipeline: ast.Pipeline, place: Place
+    ) -> Results:
+        """`name = …`: the name goes to what the pipeline places, and to its result."""
+        placed_before = len(self.construction.layers)
+        steps: list[Layer | Scope] = []
+        results = self._placed(names, pipeline, place, steps)
+        if len(names) > len(results) and not isinstance(results[0], Poison):
+            found = f"{len(results)} result{'s' if len(results) > 1 else ''}"
+            message = f"{len(names)} names for {found}"
+            self.construction.report(Diagnostic("E213", message, names[len(results)].span))
+        results = (*results, *(POISON for _ in names))[: len(names)]
+        new = self.construction.layers[placed_before:]
+        made = {id(result) for layer in new for result in layer.results}
+        for name, value in zip(names, results, strict=True):
+            self._define(name, value, place)
+            if isinstance(value, Value) and id(value) in made:
+                _rename(value, place.scope.path(name.text), new)
+        if steps:
+            texts = tuple(name.text for name in names)
+            place.scope.add_line(steps, _sound(results), texts)
+        return results
+
+    def _placed(
+        self,
+        names: tuple[ast.Name, ...],
+        pipeline: ast.Pipeline,
+        place: Place,
+        steps: list[Layer | Scope],
+    ) -> Results:
+        """Runs a named pipeline under its name: as one layer's own, or as a scope of several."""
+        if len(names) > 1:
+            return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
+        label = place.scope.path(names[0].text)
+        stages = placing_stages(pipeline, place.names.tensor_names())
+        if not shares_name(stages):
+            naming = Naming(place.scope, label, namesake(stages))
+            return self.stages.pipeline(pipeline, place, steps, naming)
+        scope = Scope("named", label, None)
+        inner = Place(place.names, OpenScope(scope, set()), place.current)
+        inner_steps: list[Layer | Scope] = []
+        results = self.stages.pipeline(pipeline, inner, inner_steps, Naming(inner.scope))
+        place.current = inner.current
+        if inner_steps:
+            inner.scope.add_line(inner_steps, _sound(results))
+            scope.entry, scope.results = _first_read(scope), _sound(results)[:1]
+            steps.append(scope)
+        return results
+
+
+def _sound(results: Results) -> tuple[Value, ...]:
+    return tuple(result for result in results if isinstance(result, Value))
+
+
+def _first_read(scope: Scope) -> Value | None:
+    """What a named pipeline reads first: the value that enters it."""
+    inside = {id(result) for layer in scope.layers() for result in layer.results}
+    reads = (value for layer in scope.layers() for value in layer.op.reads())
+    return next((value for value in reads if id(value) not in inside), None)
+
+
+def _rename(value: Value, name: str, layers: list[Layer]) -> None:
+    """Gives a value the spec's name, which the layer that owns the weights may also have."""
+    for layer in layers:
+        for result in layer.results:
+            if result.name == name and result is not value:
+                result.name = f"{name}.{layer.op.name}"
+    value.name = name

@@ -1,0 +1,289 @@
+"""Symbolic dimensions against whole numbers: what is claimed for all sizes is tried at many."""
+
+import itertools
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+from netloom.ir.dims import (
+    Dim,
+    Proved,
+    Refuted,
+    Symbolic,
+    Undecided,
+    ceil_divide,
+    equal,
+    evaluate,
+    evaluate_to_int,
+    less_or_equal,
+    product,
+    size,
+    sizes,
+)
+
+h, w, n = size("h"), size("w"), size("n")
+
+NAMES = ("h", "w", "n")
+SMALL = [
+    dict(zip(NAMES, values, strict=True)) for values in itertools.product((1, 2, 3, 4, 7), repeat=3)
+]
+LARGE = [{"h": 97, "w": 224, "n": 1}, {"h": 1021, "w": 640, "n": 33}]
+
+
+# ---- an independent reading of the same arithmetic: Python's own integers
+
+OPERATORS: Mapping[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """A tree of arithmetic, written as text for failures."""
+
+    text: str
+
+    def number(self, binding: Mapping[str, int]) -> int:
+        """Python's own answer."""
+        return int(eval(self.text, {}, dict(binding)))
+
+    def dim(self) -> Dim:
+        """The compiler's answer."""
+        found: Dim = eval(self.text, {}, {name: size(name) for name in NAMES})
+        return found
+
+
+def _linked(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.builds("({} {} {})".format, parts, st.sampled_from(["+", "-", "*"]), parts)
+
+
+def _divided(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.builds("({} // {})".format, parts, st.integers(1, 9))
+
+
+LEAVES = st.sampled_from(NAMES) | st.integers(-9, 9).map("({})".format)
+POLYNOMIALS = st.recursive(LEAVES, _linked, max_leaves=6).map(Term)
+TERMS = st.recursive(LEAVES, lambda parts: _linked(parts) | _divided(parts), max_leaves=6).map(Term)
+
+
+@given(TERMS)
+def test_arithmetic_is_that_of_whole_numbers(term: Term) -> None:
+    dim = term.dim()
+    for binding in (*SMALL, *LARGE):
+        assert evaluate_to_int(dim, binding) == term.number(binding)
+
+
+@given(TERMS, st.sampled_from(NAMES), TERMS)
+def test_sizes_can_be_replaced_one_after_the_other(term: Term, name: str, other: Term) -> None:
+    replaced = evaluate(term.dim(), {name: other.dim()})
+    for binding in SMALL[::3]:
+        inside = {**binding, name: other.number(binding)}
+        assert evaluate_to_int(replaced, binding) == term.number(inside)
+
+
+@given(TERMS)
+def test_a_dimension_is_printed_as_a_spec_could_write_it(term: Term) -> None:
+    printed = Term(str(term.dim()))
+    for binding in (*SMALL, *LARGE):
+        assert printed.number(binding) == term.number(binding), printed.text
+
+
+@given(TERMS)
+def test_a_dimension_without_sizes_is_a_number(term: Term) -> None:
+    dim = term.dim()
+    assert isinstance(dim, Symbolic) == bool(sizes(dim))
+
+
+# ---- canonical form
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (h + w, w + h),
+        (h * w, w * h),
+        ((h + w) * n, n * w + h * n),
+        (h - h, 0),
+        (2 * h - h, h),
+        ((2 * h + 3) // 2, h + 1),
+        ((6 * h) // 4, (3 * h) // 2),
+        (h // 2 // 3, h // 6),
+        ((h // 2 + 1) // 3, (h + 2) // 6),
+        ((h + 4) // 2, h // 2 + 2),
+        ((h - 1) // 2, (h + 1) // 2 - 1),
+        (ceil_divide(4 * h, 4), h),
+        ((32 * h + 6 - 7) // 2 + 1, 16 * h),
+        (2 * h * (w // 2) // 5 + 2 * (h * w // 2) // 5, 2 * (h * w // 2) // 5 + 2 * h * (w // 2) // 5),
+        (product((2, h, 3)), 6 * h),
+        (product(()), 1),
+    ],
+    ids=str,
+)
+def test_equal_terms_have_one_form(left: Dim, right: Dim) -> None:
+    assert left == right
+    assert hash(left) == hash(right)
+
+
+@given(TERMS, TERMS, TERMS)
+def test_addition_and_multiplication_obey_their_laws(a: Term, b: Term, c: Term) -> None:
+    x, y, z = a.dim(), b.dim(), c.dim()
+    assert x + y == y + x
+    assert x * y == y * x
+    assert x + (y + z) == (x + y) + z
+    assert x * (y + z) == x * y + x * z
+    assert x - x == 0
+
+
+@given(POLYNOMIALS, st.integers(1, 9), st.integers(1, 9))
+def test_a_floor_of_a_floor_is_one_floor(term: Term, first: int, second: int) -> None:
+    assert term.dim() // first // second == term.dim() // (first * second)
+
+
+@pytest.mark.parametrize(
+    ("dim", "text"),
+    [
+        (h, "h"),
+        (32 * h, "32*h"),
+        (h + 1, "h + 1"),
+        (h - 1, "h - 1"),
+        (-1 * h, "-h"),
+        (3 - h, "-h + 3"),
+        (h * w + 2 * h, "h*w + 2*h"),
+        (h // 2, "h//2"),
+        (w - h // 2, "-(h//2) + w"),
+        ((h + 1) // 2, "(h + 1)//2"),
+        (2 * h // 3, "2*h//3"),
+        (2 * (h // 3), "2*(h//3)"),
+        (w * (h // 3), "(h//3)*w"),
+        ((h // 2) * (w // 2), "(h//2)*(w//2)"),
+        (2 * (h // 3) // 5, "2*(h//3)//5"),
+    ],
+)
+def test_printed_form(dim: Dim, text: str) -> None:
+    assert str(dim) == text
+
+
+# ---- equality and order
+
+
+@given(TERMS, TERMS)
+def test_equality_is_decided_rightly(a: Term, b: Term) -> None:
+    match equal(a.dim(), b.dim()):
+        case Proved():
+            assert all(a.number(each) == b.number(each) for each in (*SMALL, *LARGE))
+        case Refuted(witness):
+            binding = {**dict.fromkeys(NAMES, 1), **witness}
+            assert a.number(binding) != b.number(binding)
+
+
+@given(TERMS, TERMS)
+def test_order_is_decided_rightly(a: Term, b: Term) -> None:
+    match less_or_equal(a.dim(), b.dim()):
+        case Proved():
+            assert all(a.number(each) <= b.number(each) for each in (*SMALL, *LARGE))
+        case Refuted(witness):
+            binding = {**dict.fromkeys(NAMES, 1), **witness}
+            assert a.number(binding) > b.number(binding)
+
+
+@given(TERMS.filter(lambda term: len(sizes(term.dim())) < 2), st.integers(2, 6))
+def test_an_identity_of_floors_is_proved(term: Term, divisor: int) -> None:
+    x = term.dim()
+    assert equal(_floors_of_shifts(x, divisor), x) == Proved()
+    assert isinstance(equal(_floors_of_shifts(x + 1, divisor), x), Refuted)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_an_order_of_many_sizes_is_refuted_at_ones(count: int) -> None:
+    total: Dim = 0
+    for index in range(count):
+        total = total + size(f"s{index}")
+    assert less_or_equal(count, total) == Proved()
+    assert isinstance(less_or_equal(count + 1, total), Refuted)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_a_difference_of_many_sizes_is_refuted(count: int) -> None:
+    sides = [size(f"s{index}") for index in range(count)]
+    verdict = equal(product(tuple(sides)), product((*sides, *sides)))
+    assert isinstance(verdict, Refuted)
+    assert set(verdict.witness) == {f"s{index}" for index in range(count)}
+
+
+def test_a_difference_that_only_large_sizes_show_is_not_proved() -> None:
+    assert equal(h // 1000, 0) != Proved()
+    assert less_or_equal(h // 1000, 0) != Proved()
+
+
+def _floors_of_shifts(dim: Dim, divisor: int) -> Dim:
+    """A long way of writing `dim` (Hermite's identity)."""
+    return sum(((dim + shift) // divisor for shift in range(divisor)), start=0)
+
+
+def test_more_residues_than_the_budget_are_left_undecided() -> None:
+    assert equal(_floors_of_shifts(h, 97), h) == Proved()
+    assert equal(_floors_of_shifts(h, 97) + _floors_of_shifts(w, 97), h + w) == Undecided()
+
+
+# ---- windows
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer along one axis."""
+
+    kind: str
+    kernel: int
+    stride: int
+    pad: int
+
+    def dim(self, length: Dim) -> Dim:
+        """By the formulas of PyTorch's manual."""
+        match self.kind:
+            case "conv":
+                return (length + 2 * self.pad - self.kernel) // self.stride + 1
+            case "ceil":
+                return ceil_divide(length + 2 * self.pad - self.kernel, self.stride) + 1
+            case _:
+                return (length - 1) * self.stride - 2 * self.pad + self.kernel
+
+    def number(self, length: int) -> int:
+        """By putting windows down, one after the other."""
+        if self.kind == "deconv":
+            covered = {i * self.stride + tap for i in range(length) for tap in range(self.kernel)}
+            return max(covered) + 1 - 2 * self.pad
+        end = length + 2 * self.pad
+        starts = itertools.count(0, self.stride)
+        fitting = list(itertools.takewhile(lambda start: start + self.kernel <= end, starts))
+        if self.kind == "ceil" and fitting[-1] + self.kernel < end:
+            return len(fitting) + 1
+        return len(fitting)
+
+
+STEPS = st.builds(
+    Step,
+    st.sampled_from(["conv", "ceil", "deconv"]),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(0, 2),
+).filter(lambda step: 2 * step.pad < step.kernel)
+
+
+@given(st.lists(STEPS, min_size=1, max_size=5), st.sampled_from([1, 2, 4, 32]))
+@settings(max_examples=200)
+def test_chains_of_windows_have_the_size_that_counting_gives(steps: list[Step], factor: int) -> None:
+    dim: Dim = factor * h
+    for step in steps:
+        dim = step.dim(dim)
+    for length in range(200, 200 + 13 * factor, factor):
+        number = length - length % factor
+        binding = {"h": number // factor}
+        for step in steps:
+            number = step.number(number)
+        assert evaluate_to_int(dim, binding) == number
