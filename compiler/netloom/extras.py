@@ -1,4 +1,4 @@
-"""Optional dependencies: imported where they are needed, and a clear error where they are missing."""
+"""Optional dependencies: imported where needed, and a clear error where they are missing."""
 
 import importlib
 from typing import Any, Literal

@@ -59,7 +59,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def reporting(json: bool = False) -> Iterator[None]:
-    """Turns diagnostics into output and exit code 1: text on stderr, or a JSON document on stdout."""
+    """Turns diagnostics into exit code 1 and output: text on stderr, or JSON on stdout."""
     try:
         yield
     except Failed as failure:

@@ -72,7 +72,7 @@ def _render_source(
     first: bool,
     palette: Palette,
 ) -> list[str]:
-    """The quoted lines of one file, with the primary span under carets and the others under dashes."""
+    """The quoted lines of one file: carets under the primary span, dashes under the others."""
     margin = " " * width
     line, column = source.position(marks[0][0].start)
     arrow = palette.note("-->" if first else ":::")

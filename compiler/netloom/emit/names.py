@@ -10,7 +10,8 @@ import re
 
 # dir(torch.nn.Module()), public names; a test compares. `check` must not import torch for it.
 MODULE_NAMES = frozenset(
-    """
+    name
+    for name in """
     T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
     dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
     get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules
@@ -20,7 +21,7 @@ MODULE_NAMES = frozenset(
     register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
     set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu
     zero_grad
-    """.split()
+    """.split()  # noqa: SIM905  a list would take a page
 )
 
 _IMPORTED = {"F", "OrderedDict", "Tensor", "nn", "torch", "torchvision"}

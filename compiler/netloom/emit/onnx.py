@@ -21,7 +21,7 @@ from netloom.ir.node import Constant, Local, Node, Weight
 from netloom.ir.types import Type
 
 OPSET = 21
-"""The newest at which ONNX Runtime runs every operator in use; MaxRoiPool and RoiAlign end there."""
+"""The newest at which ONNX Runtime runs all operators in use; MaxRoiPool and RoiAlign end there."""
 
 IR_VERSION = 10
 

@@ -42,7 +42,7 @@ def model_chunks(
 
 def _initializer(name: str, array: "numpy.ndarray[Any, Any]") -> list[Chunk]:
     little_endian = numpy.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    data = memoryview(little_endian.reshape(-1)).cast("B")
+    data = little_endian.reshape(-1).view(numpy.uint8).data
     description = onnx.TensorProto(
         name=name,
         dims=array.shape,

@@ -13,8 +13,7 @@ Rules take only `self`, so an instance can be asked everything about itself.
 
 import dataclasses
 from collections.abc import Iterator
-from functools import cache
-from typing import Any, ClassVar, Self, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
 Pair = tuple[int, int]
 """Height and width; a spec may write one number for both."""
@@ -66,11 +65,11 @@ class Field:
 
 @dataclass_transform(field_specifiers=(operand, arg), frozen_default=True)
 class Declared:
-    """The base of every family of records; a family is a direct subclass, declared with `family=`."""
+    """The base of all families of records; a family is a direct subclass, with `family=`."""
 
     name: ClassVar[str]
     family: ClassVar[str]
-    registry: ClassVar[dict[str, type[Self]]]  # type: ignore[misc]  one dict a family
+    registry: ClassVar[dict[str, type[Any]]]
     required_rules: ClassVar[tuple[str | tuple[str, ...], ...]] = ()
     """Rules that each member must state; a tuple asks for one of several."""
 
@@ -98,17 +97,16 @@ class Declared:
     @classmethod
     def signature(cls) -> list[Field]:
         """The fields in order: operands and arguments as a call gives them."""
-        return _signature(cls)
+        if "_signature" not in cls.__dict__:
+            cls._signature = list(_fields(cls))
+        return cls._signature
+
+    _signature: ClassVar[list[Field]]
 
 
-@cache
-def _signature(cls: type[Declared]) -> list[Field]:
-    return list(_fields(cls))
-
-
-def _fields(cls: type[Declared]) -> Iterator[Field]:
+def _fields(cls: type[Any]) -> Iterator[Field]:
     hints = get_type_hints(cls)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  each member is a dataclass
+    for field in dataclasses.fields(cls):
         required = field.default is dataclasses.MISSING
         bounds = {key: field.metadata.get(key) for key in ("minimum", "above", "maximum")}
         yield Field(

@@ -13,6 +13,7 @@ from netloom.ir.op import Op
 from netloom.ir.types import Type
 
 Mode = Literal["both", "train", "infer"]
+ScopeKind = Literal["network", "block", "branch", "shortcut", "repeat", "iteration", "named"]
 
 
 @dataclass(eq=False)
@@ -65,10 +66,11 @@ class Scope:
     """A brace of the spec, or a named pipeline: what shares one prefix of names.
 
     `arguments` are the parameters of a block with what this call gave for them, `defaults` what it
-    takes for those that are not given; other scopes have none. `entry` is the value that `in` means, `result` what comes out.
+    takes for those that are not given; other scopes have none. `entry` is the value that `in`
+    means, `results` is what comes out.
     """
 
-    kind: Literal["network", "block", "branch", "shortcut", "repeat", "iteration", "named"]
+    kind: ScopeKind
     name: str
     entry: Value | None
     block: str | None = None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netloom.ir.graph import Value
 
-Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+Attributes = Mapping[str, Any]
+"""ONNX attributes: numbers, strings, and tuples of one kind of them."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Constant:
-    """A small constant tensor: its dtype, and its elements as a scalar or a one-dimensional list."""
+    """A small constant: its dtype, and its elements as a scalar or a one-dimensional list."""
 
     dtype: str
     elements: float | int | tuple[int, ...] | tuple[float, ...]
@@ -47,5 +48,5 @@ class Node:
 
     op_type: str
     inputs: "tuple[Value | Weight | Constant | Local | None, ...]"
-    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
     outputs: tuple[int | Local | None, ...] = (0,)

@@ -60,7 +60,7 @@ class Op(Declared, family="operator"):
         return (self.result(),)
 
     def window(self) -> Reach | tuple[Reach, ...]:
-        """What one output position sees of each operand: one answer for all axes, or one an axis."""
+        """What one position sees of each operand: one answer for all axes, or one an axis."""
         return POINT
 
     def reads(self) -> "list[Value]":

@@ -70,7 +70,7 @@ class Stretch:
         return self.factor
 
     def interval(self, position: int) -> tuple[int, int]:
-        """The cell of the output, and for linear its nearest neighbour unless it hits the centre."""
+        """The cell of the output; for linear also its neighbour, unless it hits the centre."""
         if not self.linear:
             return position // self.factor, position // self.factor
         # The source coordinate is (position + 1/2) / factor - 1/2.

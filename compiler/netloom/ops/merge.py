@@ -11,7 +11,7 @@ from netloom.ops.operands import channel_axis, disagreement, of_rank, same_shape
 
 
 class Concat(Op, name="concat"):
-    """Puts the channels of several values one after the other. PyTorch: `torch.cat`; ONNX: `Concat`."""
+    """Puts channels of several values one after the other. PyTorch: `torch.cat`; ONNX: `Concat`."""
 
     xs: tuple[Value, ...] = operand("values that agree in all but their channels")
 

@@ -10,10 +10,10 @@ from netloom.ops.operands import known, of_rank
 
 
 class BatchNorm(Op, name="batchnorm"):
-    """Normalises each channel by its mean and variance: of the batch in training, else running ones.
+    """Normalises channels by mean and variance: of the batch in training, else running ones.
 
-    PyTorch: `nn.BatchNorm2d` or `nn.BatchNorm1d`; ONNX: `BatchNormalization`. Its receptive field is
-    that of inference, one pixel.
+    PyTorch: `nn.BatchNorm2d` or `nn.BatchNorm1d`; ONNX: `BatchNormalization`. Its receptive field
+    is that of inference, one pixel.
     """
 
     x: Value = operand("feature map [n, c, h, w] or features [n, c]")
@@ -41,11 +41,11 @@ class BatchNorm(Op, name="batchnorm"):
         return Module(target, (channels,), (self.x,), options)
 
     def onnx(self) -> Node:
-        weights = ("weight", "bias", "running_mean", "running_var")
         # ONNX's momentum is the share of the old mean. It means nothing in inference.
         attributes = {"epsilon": self.eps, "momentum": 1 - self.momentum, "training_mode": 0}
-        inputs = (self.x, *(Weight((name,)) for name in weights))
-        return Node("BatchNormalization", inputs, attributes)
+        scale, bias = Weight(("weight",)), Weight(("bias",))
+        mean, variance = Weight(("running_mean",)), Weight(("running_var",))
+        return Node("BatchNormalization", (self.x, scale, bias, mean, variance), attributes)
 
 
 class LocalResponseNorm(Op, name="lrn"):

@@ -150,8 +150,8 @@ class GlobalAvgPool(Op, name="global_avgpool"):
 class Unpool(Op, name="unpool"):
     """Puts values back where a max-pooling found them, zeros elsewhere.
 
-    `pooled, where = maxpool(2, indices=true)` … `unpool(where)` gives a map as large as the one that
-    was pooled, also at odd sizes. PyTorch: `nn.MaxUnpool2d`; ONNX: `ScatterElements`.
+    `pooled, where = maxpool(2, indices=true)` … `unpool(where)` gives a map as large as the one
+    that was pooled, also at odd sizes. PyTorch: `nn.MaxUnpool2d`; ONNX: `ScatterElements`.
     """
 
     x: Value = operand("feature map [n, c, h, w]")
@@ -209,7 +209,8 @@ class Unpool(Op, name="unpool"):
 
     def _pooling(self) -> MaxPool:
         layer = self.where.layer
-        assert layer is not None and isinstance(layer.op, MaxPool), "only maxpool makes indices"
+        assert layer is not None
+        assert isinstance(layer.op, MaxPool), "only maxpool makes indices"
         return layer.op
 
     def _before(self) -> Value:

@@ -31,7 +31,7 @@ def costs(graph: Graph) -> dict[Layer, Cost]:
 
 
 def batch_size(graph: Graph) -> Size | None:
-    """The free size that counts samples: the first dimension of the first input, if it is a name."""
+    """The free size that counts samples: the first input's first dimension, if it is a name."""
     if not graph.inputs or not graph.inputs[0].type.shape:
         return None
     first = graph.inputs[0].type.shape[0]

@@ -66,6 +66,9 @@ meet: the extent then grows from position to position and no one number describe
 Fields = Mapping[str, Mapping[str, Extent]]
 """Input name to axis name to extent; an input that a value does not depend on is absent."""
 
+_PRECEDENCE = ("whole", "data-dependent", "misaligned")
+"""Which word describes the union of two fields that have no extent in numbers."""
+
 PIXEL = Field(((0, 0),), 1)
 
 
@@ -121,7 +124,7 @@ def compose(reach: Reach, below: Extent) -> Extent:
 
 
 def _ends(below: Field, first: int, last: int) -> Iterable[int]:
-    """Positions of an interval that together see all that it sees: its ends, where none is empty."""
+    """Positions that together see all that an interval sees: its ends, where none is empty."""
     if last < first or 0 in below.sizes:
         return range(first, last + 1)
     return (first, last)
@@ -135,11 +138,9 @@ def _hull(intervals: Iterable[Interval]) -> Interval | None:
 
 def union(left: Extent, right: Extent) -> Extent:
     """The hull of two fields of the same value, seen along two paths."""
-    for absorbing in ("whole", "data-dependent", "misaligned"):
-        if absorbing in (left, right):
-            return absorbing  # type: ignore[return-value]  one of the three literals
-    assert isinstance(left, Field)
-    assert isinstance(right, Field)
+    if not (isinstance(left, Field) and isinstance(right, Field)):
+        words = [extent for extent in (left, right) if not isinstance(extent, Field)]
+        return min(words, key=_PRECEDENCE.index)
     if left.stride != right.stride:
         return "misaligned"
     period = math.lcm(left.period, right.period)

@@ -81,9 +81,9 @@ class Statements:
         place.names.values[name.text] = POISON
         element = DTYPES.get(dtype.text)
         if element is None:
-            help = did_you_mean(dtype.text, DTYPES)
             message = f"unknown element type `{dtype.text}`"
-            raise Failed(Diagnostic("E210", message, dtype.span, help=help))
+            near = did_you_mean(dtype.text, DTYPES)
+            raise Failed(Diagnostic("E210", message, dtype.span, help=near))
         shape = tuple(self._dimension(dim, place) for dim in statement.dims)
         value = Value(name.text, Type(element, shape), statement.span)
         declared.append(value)

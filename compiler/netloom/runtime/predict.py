@@ -32,15 +32,15 @@ def predict(session: Any, paths: Sequence[Path], top: int) -> list[Prediction]:
     metadata = session.get_modelmeta().custom_metadata_map
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        names = ", ".join(f"`{each.name}`" for each in inputs)
-        message = f"the model has {len(inputs)} inputs ({names}); `run` feeds models with one"
+        listed = ", ".join(f"`{each.name}`" for each in inputs)
+        message = f"the model has {len(inputs)} inputs ({listed}); `run` feeds models with one"
         raise Failed(Diagnostic("E605", message))
     (wanted,) = inputs
     preprocessing = json.loads(metadata.get("netloom.preprocessing", "{}")).get(wanted.name)
+    names = [each.name for each in session.get_outputs()]
     predictions = []
     for path in paths:
         for position, sample in enumerate(_samples(path, wanted, preprocessing)):
-            names = [each.name for each in session.get_outputs()]
             outputs = dict(zip(names, session.run(names, {wanted.name: sample}), strict=True))
             source = str(path) if position == 0 else f"{path}[{position}]"
             predictions.append(Prediction(source, outputs, _best(outputs, metadata, top)))
@@ -74,8 +74,8 @@ def _array_samples(path: Path, wanted: Any) -> list[Array]:
     shape = wanted.shape
     if array.ndim == len(shape) - 1:
         array = array[None]
-    element = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
-    expected = element.get(wanted.type, wanted.type)
+    elements = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
+    expected = elements.get(wanted.type, wanted.type)
     if numpy.issubdtype(array.dtype, numpy.floating) and expected == "float32":
         array = array.astype("float32")
     fits = array.ndim == len(shape) and all(

@@ -104,7 +104,7 @@ def verify(graph: Graph, weights: Weights, model: Path | bytes, seed: int = 0) -
 
 
 def randomised(graph: Graph, seed: int = 0) -> Weights:
-    """Weights for a proof without training: statistics and scales are random too, none is trivial."""
+    """Weights for a proof without training; statistics and scales are random too."""
     generator = numpy.random.default_rng(seed)
     weights: dict[str, Array] = {}
     for name, parameter in expected(graph).items():

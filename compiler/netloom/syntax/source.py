@@ -1,4 +1,4 @@
-"""Reading a spec: bytes that a stranger wrote become text with one kind of line end, or an error."""
+"""Reading a spec: bytes that a stranger wrote become text with LF line ends, or an error."""
 
 import unicodedata
 from pathlib import Path

@@ -16,9 +16,9 @@ MARK = "Written by netloom"
 def source(graph: Graph) -> str:
     """A standalone Python module with the network as a class; imports torch only.
 
-    Its `state_dict` keys are the spec's own paths, its `forward` takes the inputs in their order. It
-    returns the head's tensor if the network has one head, else a dict of the heads that exist in
-    the current mode.
+    Its `state_dict` keys are the spec's own paths, its `forward` takes the inputs in their order.
+    It returns the head's tensor if the network has one head, else a dict of the heads that exist
+    in the current mode.
     """
     classes = [_class(definition, graph) for definition in definitions(graph)]
     body = "\n\n\n".join("\n".join(lines) for lines in classes)
@@ -110,18 +110,13 @@ def _forward(definition: Definition, graph: Graph) -> list[str]:
         for statement, comment in common:
             lines += _statement(statement, comment, 2)
         return lines + _outputs(definition, pairs)
-    *before, last = common or [(None, None)]
-    for statement, comment in before:
-        if statement:
-            lines += _statement(statement, comment, 2)
-    statement, comment = last
-    if statement and statement.targets == body.returned:
-        lines += _commented("return ", statement.expression, comment, 2)
-    else:
-        if statement:
-            lines += _statement(statement, comment, 2)
-        lines.append(f"        return {', '.join(body.returned)}")
-    return lines
+    is_returned = bool(common) and common[-1][0].targets == body.returned
+    for statement, comment in common[:-1] if is_returned else common:
+        lines += _statement(statement, comment, 2)
+    if is_returned:
+        statement, comment = common[-1]
+        return lines + _commented("return ", statement.expression, comment, 2)
+    return [*lines, f"        return {', '.join(body.returned)}"]
 
 
 def _outputs(definition: Definition, pairs: list[tuple[Statement, str | None]]) -> list[str]:
@@ -144,15 +139,15 @@ def _outputs(definition: Definition, pairs: list[tuple[Statement, str | None]]) 
             for leaf in leaves(statement.expression)
             if isinstance(leaf, Code)
         }
-        direct = {(variable,): name for name, variable in own if variable not in read}
         for statement, comment in statements:
-            head = direct.pop(statement.targets, None)
-            if head is None:
+            made = statement.targets[0]
+            head = next((name for name, variable in own if variable == made), None)
+            if head is None or made in read:
                 lines += _statement(statement, comment, 3)
-            else:
-                target = f"outputs[{literal(head)}] = "
-                lines += _commented(target, statement.expression, comment, 3)
-                own.remove((head, statement.targets[0]))
+                continue
+            target = f"outputs[{literal(head)}] = "
+            lines += _commented(target, statement.expression, comment, 3)
+            own.remove((head, made))
         lines += [f"            outputs[{literal(name)}] = {variable}" for name, variable in own]
     return [*lines, "        return outputs"]
 
