@@ -23,7 +23,7 @@ import json
 from pathlib import Path
 
 runs = [json.loads((Path("demo-run") / f"seed{seed}" / "result.json").read_text()) for seed in (0, 1, 2)]
-accuracies = [run["best"]["accuracy"] for run in runs]
+accuracies = [run["last"]["accuracy"] for run in runs]
 mean = sum(accuracies) / len(accuracies)
 each = ", ".join(f"{100 * accuracy:.2f} %" for accuracy in accuracies)
 print(f"\nTest accuracy with seeds 0, 1, 2: {each}; mean {100 * mean:.2f} %")

@@ -58,7 +58,8 @@ def check(source: Source) -> Spec:
     for name, built in build(file, diagnostics).items():
         network = Network(built.graph, fields(built.graph), costs(built.graph))
         check_contracts(built, network.fields, network.costs, diagnostics)
-        networks[name] = network
+        if built.sound:
+            networks[name] = network
     graphs = {name: network.graph for name, network in networks.items()}
     programs = check_trainings(file, graphs, diagnostics)
     diagnostics.raise_if_any()

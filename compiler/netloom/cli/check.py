@@ -12,7 +12,7 @@ from netloom.diagnostics import Diagnostic, Failed
 @app.command()
 def check(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="SPEC…", help="Specs, or folders with specs.")
+        list[Path], typer.Argument(metavar="SPEC", help="Specs, or folders with specs.")
     ],
     json: Json = False,
 ) -> None:

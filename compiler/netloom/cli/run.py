@@ -23,7 +23,7 @@ class DeviceChoice(StrEnum):
 @app.command()
 def run(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An exported model, `*.onnx`.")],
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT…", help="Images or .npy files.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images or .npy files.")],
     top: Annotated[int, typer.Option(help="How many classes to print.", min=1)] = 3,
     device: Annotated[DeviceChoice, typer.Option(help="Where to run.")] = DeviceChoice.AUTO,
     json: Json = False,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from netloom.diagnostics import Diagnostic, Failed, did_you_mean
+from netloom.diagnostics import Diagnostic, Failed
 from netloom.emit.names import state_key
 from netloom.extras import need
 from netloom.ir.graph import Graph
@@ -68,9 +68,7 @@ def check_fit(found: Weights, graph: Graph, what: str) -> None:
     differences = []
     for name, parameter in wanted.items():
         if name not in found:
-            near = did_you_mean(name, found) or ""
-            hint = f" ({near})" if near.startswith("did") else ""
-            differences.append(f"`{name}` is missing{hint}")
+            differences.append(f"`{name}` is missing")
         elif found[name].shape != parameter.shape:
             shapes = f"is {list(found[name].shape)}, not {list(parameter.shape)}"
             differences.append(f"`{name}` {shapes}")

@@ -19,21 +19,24 @@ from netloom.syntax import ast
 
 @dataclass(frozen=True)
 class Built:
-    """A network and what it must still be shown to fulfil."""
+    """A network and what it must still be shown to fulfil.
+
+    One with mistakes is not `sound`: its graph holds what could be built, which is enough to check
+    requirements on those values, and no more.
+    """
 
     graph: Graph
     requirements: tuple[Requirement, ...]
+    sound: bool
 
 
 def build(file: ast.File, diagnostics: Diagnostics) -> dict[str, Built]:
-    """The networks of a spec, by name; those with mistakes are left out and reported."""
+    """The networks of a spec, by name; mistakes are reported."""
     blocks = _blocks(file, diagnostics)
-    built = {}
-    for network in file.networks:
-        found = _build_network(network, Construction(blocks, diagnostics))
-        if found:
-            built[network.name.text] = found
-    return built
+    return {
+        network.name.text: _build_network(network, Construction(blocks, diagnostics))
+        for network in file.networks
+    }
 
 
 def _blocks(file: ast.File, diagnostics: Diagnostics) -> dict[str, ast.Block]:
@@ -57,7 +60,7 @@ def _blocks(file: ast.File, diagnostics: Diagnostics) -> dict[str, ast.Block]:
     return blocks
 
 
-def _build_network(network: ast.Network, construction: Construction) -> Built | None:
+def _build_network(network: ast.Network, construction: Construction) -> Built:
     scope = Scope("network", "", None)
     names = Names(functions=BUILD_FUNCTIONS)
     place = Place(names, OpenScope(scope, names_given(network.statements)), None, is_network=True)
@@ -74,8 +77,6 @@ def _build_network(network: ast.Network, construction: Construction) -> Built | 
         message = f"network `{network.name.text}` has no head, so nothing comes out of it"
         help = "name an output: `head logits = …`"
         construction.report(Diagnostic("E218", message, network.name.span, help=help))
-    if construction.failed:
-        return None
     graph = Graph(
         network.name.text,
         scope,
@@ -86,4 +87,4 @@ def _build_network(network: ast.Network, construction: Construction) -> Built | 
         {name: value for name, value in names.values.items() if isinstance(value, Value)},
         network.name.span,
     )
-    return Built(graph, tuple(construction.requirements))
+    return Built(graph, tuple(construction.requirements), not construction.failed)

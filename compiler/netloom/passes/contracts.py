@@ -10,6 +10,7 @@ from netloom.passes.construction import Requirement
 from netloom.passes.cost import Cost, total
 from netloom.passes.expressions import (
     BUILD_FUNCTIONS,
+    POISON,
     Each,
     Names,
     Poisoned,
@@ -19,6 +20,9 @@ from netloom.passes.expressions import (
 )
 from netloom.passes.fields import Extent, Field, Fields
 from netloom.syntax import ast
+
+FACTS = ("params", "macs")
+"""What can be required of a network as a whole."""
 
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -30,7 +34,7 @@ def check_contracts(
     diagnostics: Diagnostics,
 ) -> None:
     """Reports every requirement of a network that is refuted (E401) or not decided (E402)."""
-    facts = _facts(built.graph, costs)
+    facts = _facts(built.graph, costs) if built.sound else dict.fromkeys(FACTS, POISON)
     functions = dict(BUILD_FUNCTIONS)
     functions["rf"] = lambda value: Each(_receptive_field(fields[value]))
     functions["stride"] = lambda value: Each(_strides(fields[value]))
@@ -49,7 +53,7 @@ def check_contracts(
 
 def _facts(graph: Graph, costs: dict[Any, Cost]) -> dict[str, Any]:
     whole = total(graph.layers_in("infer"), costs)
-    return {"params": whole.params, "macs": whole.macs}
+    return dict(zip(FACTS, (whole.params, whole.macs), strict=True))
 
 
 def _check(

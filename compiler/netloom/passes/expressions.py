@@ -154,7 +154,7 @@ def _lookup(variable: ast.Variable, names: Names) -> Any:
     if variable.name in names.values:
         return _clean(names.values[variable.name])
     if variable.name in names.facts:
-        return names.facts[variable.name]
+        return _clean(names.facts[variable.name])
     if variable.name in ANALYSIS_FUNCTIONS:
         help = "it is known once the network is built, so it can stand in `require` only"
         raise _failure("E216", f"`{variable.name}` is not known here", variable.span, help)
