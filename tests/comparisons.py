@@ -12,18 +12,19 @@ import numpy
 import onnx
 import onnxruntime
 import torch
+from torch import Tensor, nn
+
 from netloom.compile import Network, check
 from netloom.diagnostics import Source
 from netloom.emit import onnx as emit_onnx
 from netloom.emit import torch as emit_torch
-from netloom.ir.dims import Dim, evaluate_to_int
+from netloom.ir.dims import evaluate_to_int
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, spatial_axes
 from netloom.passes.fields import Extent, Field
 from oracles.case import Case, Sizes, randomise
 from oracles.reach import Interval, fit, measure, sees_all
 from oracles.work import count_macs
-from torch import Tensor, nn
 
 CAUSAL = ("lstm",)
 """Operators of which an early position sees less than the whole input, and only the last sees all."""

@@ -1,6 +1,7 @@
 """Receptive fields of whole networks: against experiments, and against published numbers."""
 
 import pytest
+
 from comparisons import (
     compare_emitted_pytorch,
     compare_fields,

@@ -5,10 +5,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import oracles
 import pytest
+
+import oracles
 from comparisons import (
-    compiled,
     compare_emitted_pytorch,
     compare_fields,
     compare_macs,
@@ -16,6 +16,7 @@ from comparisons import (
     compare_parameters,
     compare_shapes,
     compare_training,
+    compiled,
 )
 from netloom.ir.op import Op
 from oracles.case import Case

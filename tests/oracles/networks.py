@@ -312,9 +312,7 @@ NETWORKS = [
     _net(
         "the whole input, back on the map",
         "y = add { in  global_avgpool -> upsample(9) }",
-        lambda: Heads(
-            y=Function(lambda x: x + x.mean((2, 3), keepdim=True).expand(-1, -1, 9, 9))
-        ),
+        lambda: Heads(y=Function(lambda x: x + x.mean((2, 3), keepdim=True).expand(-1, -1, 9, 9))),
         ("N", 3, 9, 9),
         ({"N": 1}, {"N": 2}),
         {"N": 1},

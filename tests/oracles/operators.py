@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
@@ -33,9 +32,7 @@ CONV = [
     layer("conv(5, 3, pad=4)", lambda: nn.Conv2d(6, 5, 3, padding=4)),
     layer(
         "conv(4, [3, 5], stride=[2, 3], pad=[1, 2], dilation=[2, 1], groups=2)",
-        lambda: nn.Conv2d(
-            6, 4, (3, 5), stride=(2, 3), padding=(1, 2), dilation=(2, 1), groups=2
-        ),
+        lambda: nn.Conv2d(6, 4, (3, 5), stride=(2, 3), padding=(1, 2), dilation=(2, 1), groups=2),
     ),
     layer(
         "conv(4, 7, stride=2, pad=3)",
@@ -65,7 +62,9 @@ DECONV = [
         "deconv(6, 2, stride=2, groups=3)", lambda: nn.ConvTranspose2d(6, 6, 2, stride=2, groups=3)
     ),
     layer("deconv(4, 2, stride=3)", lambda: nn.ConvTranspose2d(6, 4, 2, stride=3)),
-    layer("deconv(4, 5, stride=3, pad=2)", lambda: nn.ConvTranspose2d(6, 4, 5, stride=3, padding=2)),
+    layer(
+        "deconv(4, 5, stride=3, pad=2)", lambda: nn.ConvTranspose2d(6, 4, 5, stride=3, padding=2)
+    ),
     layer("deconv(4, 1, stride=2)", lambda: nn.ConvTranspose2d(6, 4, 1, stride=2)),
     layer(
         "deconv(2, 8, stride=4, pad=2)",
@@ -293,9 +292,18 @@ JOINS = [
     _join("concat", lambda xs: torch.cat(xs, 1), _channels(2), _channels(3)),
     _join("concat", lambda xs: torch.cat(xs, 1), *map(_channels, (2, 1, 4, 3))),
     _join("concat", lambda xs: torch.cat(xs, 1), ("N", 4), ("N", 1), sizes=ONE, probe=NONE),
-    _join("concat", lambda xs: torch.cat(xs, 2), SEQUENCE, ("N", "T", 2), sizes=STEPS, probe=STEP_PROBE),
+    _join(
+        "concat",
+        lambda xs: torch.cat(xs, 2),
+        SEQUENCE,
+        ("N", "T", 2),
+        sizes=STEPS,
+        probe=STEP_PROBE,
+    ),
     _join("add", lambda xs: xs[0] + xs[1], _channels(2), _channels(2)),
-    _join("add", lambda xs: xs[0] + xs[1] + xs[2], FEATURES, FEATURES, FEATURES, sizes=ONE, probe=NONE),
+    _join(
+        "add", lambda xs: xs[0] + xs[1] + xs[2], FEATURES, FEATURES, FEATURES, sizes=ONE, probe=NONE
+    ),
     _join("mul", lambda xs: xs[0] * xs[1], _channels(2), _channels(2)),
     _join("mul", lambda xs: xs[0] * xs[1] * xs[2], *[_channels(2)] * 3),
     _join("mul", lambda xs: xs[0] * xs[1], SEQUENCE, SEQUENCE, sizes=STEPS, probe=STEP_PROBE),

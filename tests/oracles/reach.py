@@ -96,7 +96,9 @@ def fit(intervals: list[Interval]) -> Fit | None:
 def _advance(intervals: list[Interval], begin: int, end: int, period: int) -> int | None:
     """By how much every interval moves from one period to the next, if all move equally."""
     steps = set()
-    for here, there in zip(intervals[begin : end - period], intervals[begin + period :], strict=False):
+    for here, there in zip(
+        intervals[begin : end - period], intervals[begin + period :], strict=False
+    ):
         if (here is None) != (there is None):
             return None
         if here and there:
@@ -104,7 +106,9 @@ def _advance(intervals: list[Interval], begin: int, end: int, period: int) -> in
     return steps.pop() if len(steps) == 1 else None
 
 
-def measure_deep(module: nn.Module, inputs: Tensor, axis: int, positions: Sequence[int]) -> list[Interval]:
+def measure_deep(
+    module: nn.Module, inputs: Tensor, axis: int, positions: Sequence[int]
+) -> list[Interval]:
     """The same for a deep network with one input, by gradients, for a few positions only.
 
     Gradients need a stand-in for max-pooling, whose own pass to one pixel: the average over the
@@ -113,7 +117,9 @@ def measure_deep(module: nn.Module, inputs: Tensor, axis: int, positions: Sequen
     make_positive(module)
     _average_instead_of_max(module)
     module.eval()
-    batch = torch.rand((1, *inputs.shape[1:]), dtype=torch.float64).expand(len(positions), -1, -1, -1)
+    batch = torch.rand((1, *inputs.shape[1:]), dtype=torch.float64).expand(
+        len(positions), -1, -1, -1
+    )
     batch = batch.clone().requires_grad_()
     head = module(batch)
     total = sum(head[index].select(axis - 1, u).sum() for index, u in enumerate(positions))

@@ -74,21 +74,26 @@ class Mul(Op, name="mul"):
 def _elementwise(xs: tuple[Value, ...]) -> Type:
     for index, x in enumerate(xs):
         of_rank(x, 2, 3, 4, at=f"xs.{index}")
-        same_shape(xs[0], x, f"xs.{index}", _projection(xs[0], x))
+        projected = projection(xs[0], x)
+        help = "nothing is broadcast; give the branches one shape"
+        if projected:
+            help = f"`{projected}` in that branch projects it"
+        same_shape(xs[0], x, f"xs.{index}", help)
     return xs[0].type
 
 
-def _projection(first: Value, x: Value) -> str:
-    """How the second of two disagreeing branches could be made to fit."""
-    if first.type.rank == 4 == x.type.rank:
-        wanted, found = first.type.shape, x.type.shape
-        if found[1] != wanted[1] and found[2:] == wanted[2:]:
-            return f"`conv({wanted[1]}, 1)` in that branch gives it {wanted[1]} channels"
-        if isinstance(found[2], int) and isinstance(wanted[2], int) and wanted[2]:
-            ratio = found[2] // wanted[2]
-            if ratio > 1 and found[2] == ratio * wanted[2]:
-                return f"`conv({wanted[1]}, 1, stride={ratio})` in that branch projects it"
-    return "nothing is broadcast; give the branches one shape"
+def projection(wanted: Value, found: Value) -> str | None:
+    """The convolution that would give one feature map the shape of another, if one does."""
+    if not wanted.type.rank == found.type.rank == 4:
+        return None
+    _, channels, *size = wanted.type.shape
+    _, own_channels, *own_size = found.type.shape
+    if size == own_size and channels != own_channels:
+        return f"conv({channels}, 1)"
+    for stride in (2, 3, 4, 8, 16):
+        if [(length - 1) // stride + 1 for length in own_size] == size:
+            return f"conv({channels}, 1, stride={stride})"
+    return None
 
 
 def _pairwise(op_type: str, xs: tuple[Value, ...]) -> tuple[Node, ...]:

@@ -1,7 +1,7 @@
 """What operators ask of their operands."""
 
 from netloom.ir.declared import Reject
-from netloom.ir.dims import Dim, Refuted, equal
+from netloom.ir.dims import Dim, Proved, Refuted, equal
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, shape_text
 
@@ -40,12 +40,16 @@ def channel_axis(rank: int) -> int:
     return 2 if rank == 3 else 1
 
 
+def all_equal(left: Shape, right: Shape) -> bool:
+    """Whether two shapes are proved equal for all sizes."""
+    return len(left) == len(right) and all(
+        isinstance(equal(a, b), Proved) for a, b in zip(left, right, strict=True)
+    )
+
+
 def same_shape(left: Value, right: Value, at: str, help: str | None = None) -> None:
     """Refuses two values unless their shapes are proved equal."""
-    if left.type.rank == right.type.rank and all(
-        equal(a, b).__class__.__name__ == "Proved"
-        for a, b in zip(left.type.shape, right.type.shape, strict=True)
-    ):
+    if all_equal(left.type.shape, right.type.shape):
         return
     raise Reject("E208", disagreement(left, right), at, help)
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from netloom.diagnostics import Diagnostic, Failed, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Failed, Note, Span, did_you_mean
 from netloom.ir.graph import Layer, Scope, Value
 from netloom.ir.op import Op
-from netloom.ops.merge import Add, Concat, Mul
+from netloom.ir.types import shape_text
+from netloom.ops.merge import Add, Concat, Mul, projection
+from netloom.ops.operands import all_equal
 from netloom.passes.binding import Call, bind, bind_fields, mentioned, parameter_signature
 from netloom.passes.construction import Construction, Place, Results, close
 from netloom.passes.expressions import (
@@ -197,15 +199,17 @@ class Stages:
             steps.clear()
         inner = Place(place.names.inner(entry), place.scope, entry)
         self.run(stage.body.statements, inner)
+        word = Span(stage.span.source, stage.span.start, stage.span.start + len("residual"))
         shortcut: Value | Poison = entry
-        shortcut_span = stage.span
+        shortcut_span = word
         if stage.shortcut and self._wants(stage.shortcut, entry, place):
             path = place.scope.unique("shortcut")
             shortcut = self._brace("shortcut", path, stage.shortcut.body, entry, place, steps)
             shortcut_span = stage.shortcut.body.span
         if not isinstance(inner.current, Value) or not isinstance(shortcut, Value):
             raise Poisoned
-        word = Span(stage.span.source, stage.span.start, stage.span.start + len("residual"))
+        if shortcut is entry:
+            _check_identity(entry, inner.current, stage)
         layer = self.construction.place(
             Add(xs=(inner.current, shortcut)),
             naming.path(stage, "add"),
@@ -266,6 +270,21 @@ class Stages:
         inner = Place(names, OpenScope(scope, names_given(body.statements)), entry)
         self.run(body.statements, inner)
         return close(scope, inner.current, steps)
+
+
+def _check_identity(entry: Value, body: Value, stage: ast.Residual) -> None:
+    """Refuses to add what enters to a body of another shape, and proposes the projection."""
+    if all_equal(entry.type.shape, body.type.shape):
+        return
+    shapes = f"{shape_text(body.type.shape)}, but {shape_text(entry.type.shape)} enters"
+    message = f"the body of this residual gives {shapes}: they cannot be added"
+    projected = projection(body, entry)
+    help = "give the body the shape of what enters, or project that in a `shortcut { … }`"
+    if projected:
+        help = f"project what enters: `shortcut {{ {projected} }}` behind the body"
+    label = f"this gives {body.type}"
+    notes = (Note(f"what enters is {entry.type}", entry.span),)
+    raise Failed(Diagnostic("E208", message, stage.body.span, label, notes, help))
 
 
 def _read(stage: ast.Call, value: Value | Poison, first: bool) -> Value | Poison:
