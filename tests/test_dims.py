@@ -9,21 +9,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from netloom.ir.dims import (
-    Dim,
-    Proved,
-    Refuted,
-    Symbolic,
-    Undecided,
-    ceil_divide,
-    equal,
-    evaluate,
-    evaluate_to_int,
-    less_or_equal,
-    product,
-    size,
-    sizes,
-)
+from netloom.ir.dims import Dim, Symbolic, ceil_divide, evaluate, evaluate_to_int, product, size, sizes
+from netloom.ir.equality import Proved, Refuted, Undecided, equal, less_or_equal
 
 h, w, n = size("h"), size("w"), size("n")
 

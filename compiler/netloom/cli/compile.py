@@ -44,7 +44,7 @@ def compile(
         checked = check_file(spec)
         names = [chosen(checked, network)] if network else list(checked.networks)
         if emit is Stage.AST:
-            from netloom.emit.summary import ast_text
+            from netloom.emit.stages import ast_text
 
             print(ast_text(checked.file), end="")
             return
@@ -56,12 +56,12 @@ def compile(
 
 
 def _stage(network: "Network", stage: Stage, seed: int) -> str:
-    from netloom.emit import summary, torch
+    from netloom.emit import stages, torch
 
     if stage is Stage.GRAPH:
-        return summary.graph_text(network)
+        return stages.graph_text(network)
     if stage is Stage.FIELDS:
-        return summary.fields_text(network)
+        return stages.fields_text(network)
     if stage is Stage.TORCH:
         return torch.source(network.graph)
     from netloom.emit import onnx, weights

@@ -32,10 +32,12 @@ FAMILIES: dict[str, type[Declared]] = {
 INTRODUCTION = """\
 # Reference
 
-Everything that a spec can call by name. This page is made from the declarations in the code by `make docs`.
+Everything that a spec can call by name. This page is made from the declarations in the code by
+`make docs`.
 
-Of an operator, the first operand is the current value and is not written in the call; the others are arguments, in
-this order or by name. A `pair` is one whole number for both axes, or `[height, width]`.
+Of an operator, the first operand is the current value and is not written in the call; the others
+are arguments, in this order or by name. A `pair` is one whole number for both axes, or
+`[height, width]`.
 """
 
 

@@ -2,7 +2,8 @@
 
 from netloom.ir.call import Function, Option
 from netloom.ir.declared import Reject, operand
-from netloom.ir.dims import Dim, Proved, equal
+from netloom.ir.dims import Dim
+from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Value
 from netloom.ir.node import Local, Node
 from netloom.ir.op import Op

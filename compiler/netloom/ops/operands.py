@@ -1,7 +1,8 @@
 """What operators ask of their operands."""
 
 from netloom.ir.declared import Reject
-from netloom.ir.dims import Dim, Proved, Refuted, equal
+from netloom.ir.dims import Dim
+from netloom.ir.equality import Proved, Refuted, equal
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, shape_text
 

@@ -2,7 +2,8 @@
 
 from netloom.ir.call import Function
 from netloom.ir.declared import Reject, arg, operand
-from netloom.ir.dims import Proved, equal, size
+from netloom.ir.dims import size
+from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Value
 from netloom.ir.node import Constant, Local, Node
 from netloom.ir.op import Op

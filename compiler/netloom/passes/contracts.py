@@ -3,18 +3,17 @@
 from typing import Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
-from netloom.ir.dims import Proved, Refuted
+from netloom.ir.equality import Proved, Refuted
 from netloom.ir.graph import Graph, Value
 from netloom.passes.build import Built
+from netloom.passes.comparison import Each, compare
 from netloom.passes.construction import Requirement
 from netloom.passes.cost import Cost, total
 from netloom.passes.expressions import (
     BUILD_FUNCTIONS,
     POISON,
-    Each,
     Names,
     Poisoned,
-    compare,
     evaluate,
     text_of,
 )

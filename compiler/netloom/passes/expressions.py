@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.diagnostics import Diagnostic, Failed, Span, did_you_mean
-from netloom.ir.dims import Dim, Proved, Refuted, Symbolic, equal, less_or_equal
+from netloom.ir.dims import Dim, Symbolic
+from netloom.ir.equality import Proved
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, shape_text
+from netloom.passes.comparison import compare
 from netloom.syntax import ast
 
 LARGEST = 2**63 - 1
@@ -23,17 +25,6 @@ POISON = Poison()
 
 class Poisoned(Exception):  # noqa: N818  a signal, not a fault
     """An expression needs a value whose making failed."""
-
-
-@dataclass(frozen=True)
-class Each:
-    """Several facts of which a requirement speaks at once: one an axis, input and phase."""
-
-    facts: tuple[int | str, ...]
-
-    def __str__(self) -> str:
-        different = dict.fromkeys(str(fact) for fact in self.facts)
-        return " and ".join(different) if different else "nothing"
 
 
 @dataclass
@@ -117,16 +108,6 @@ def whole_number_of(expression: ast.Expression, names: Names) -> int:
     return value
 
 
-def compare(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
-    """Whether a comparison holds, for all sizes; None where that is not decided."""
-    if isinstance(left, Each) or isinstance(right, Each):
-        pairs = [
-            (left_fact, right_fact) for left_fact in _facts(left) for right_fact in _facts(right)
-        ]
-        return _all([_compare_one(operator, a, b) for a, b in pairs])
-    return _compare_one(operator, left, right)
-
-
 def text_of(value: Any) -> str:
     """A value as a spec would write it."""
     match value:
@@ -145,9 +126,6 @@ def text_of(value: Any) -> str:
         case Value():
             return str(value.type)
     return str(value)
-
-
-# ---- one kind of expression each
 
 
 def _lookup(variable: ast.Variable, names: Names) -> Any:
@@ -297,67 +275,6 @@ _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
-
-
-# ---- comparison
-
-
-def _facts(value: Any) -> tuple[Any, ...]:
-    return value.facts if isinstance(value, Each) else (value,)
-
-
-def _all(verdicts: list[Proved | Refuted | None]) -> Proved | Refuted | None:
-    refuted = [verdict for verdict in verdicts if isinstance(verdict, Refuted)]
-    if refuted:
-        return refuted[0]
-    return None if None in verdicts or not verdicts else Proved()
-
-
-def _compare_one(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
-    if isinstance(left, tuple) and isinstance(right, tuple):
-        return _compare_tuples(operator, left, right)
-    if isinstance(left, Dim) and isinstance(right, Dim) and not isinstance(left, bool):
-        return _compare_dims(operator, left, right)
-    if operator in ("==", "!="):
-        return Proved() if (left == right) == (operator == "==") else Refuted({})
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        holds = {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}
-        return Proved() if holds[operator] else Refuted({})
-    return Refuted({})  # "whole" and the like have no order
-
-
-def _compare_tuples(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
-    if operator not in ("==", "!="):
-        return None
-    if len(left) != len(right):
-        same: Proved | Refuted | None = Refuted({})
-    else:
-        same = _all(
-            [_compare_one("==", a, b) for a, b in zip(left, right, strict=True)] or [Proved()]
-        )
-    if operator == "==" or same is None:
-        return same
-    return Refuted({}) if isinstance(same, Proved) else Proved()
-
-
-def _compare_dims(operator: str, left: Dim, right: Dim) -> Proved | Refuted | None:
-    match operator:
-        case "==":
-            verdict = equal(left, right)
-        case "<=":
-            verdict = less_or_equal(left, right)
-        case ">=":
-            verdict = less_or_equal(right, left)
-        case "<":
-            verdict = less_or_equal(left + 1, right)
-        case ">":
-            verdict = less_or_equal(right + 1, left)
-        case _:
-            apart = less_or_equal(left + 1, right), less_or_equal(right + 1, left)
-            if any(isinstance(each, Proved) for each in apart):
-                return Proved()
-            return Refuted({}) if isinstance(equal(left, right), Proved) else None
-    return verdict if isinstance(verdict, Proved | Refuted) else None
 
 
 def _failure(code: str, message: str, span: Span, help: str | None = None) -> Failed:

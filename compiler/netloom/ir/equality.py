@@ -1,0 +1,102 @@
+"""Whether two dimensions agree for all sizes: proved, refuted with a witness, or undecided."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from netloom.ir.dims import Dim, Floor, Symbolic, evaluate, evaluate_to_int, size, sizes
+
+
+@dataclass(frozen=True)
+class Proved:
+    """Equal for all sizes."""
+
+
+@dataclass(frozen=True)
+class Refuted:
+    """Different at `witness`."""
+
+    witness: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """Neither shown nor refuted within the budget."""
+
+
+Verdict = Proved | Refuted | Undecided
+
+RESIDUE_BUDGET = 4096
+
+
+def equal(left: Dim, right: Dim) -> Verdict:
+    """Decides whether two dimensions agree for all sizes >= 1.
+
+    Each floor is periodic in each size: with M a common multiple of all divisors, `size = M k + r`
+    turns every floor into a polynomial in k, for each residue r in 1..M. Both sides agree for all
+    sizes if those polynomials are the same for every residue, and where they differ a small k
+    shows it. More than `RESIDUE_BUDGET` residues are not tried: then the answer is `Undecided`.
+    """
+    difference = left - right
+    if isinstance(difference, int):
+        return Proved() if difference == 0 else Refuted({})
+    names = sorted(each.name for each in sizes(difference))
+    period = _common_divisor(difference)
+    if period ** len(names) > RESIDUE_BUDGET:
+        return _search_witness(difference, names) or Undecided()
+    for residues in itertools.product(range(1, period + 1), repeat=len(names)):
+        shifted = evaluate(
+            difference,
+            {
+                name: period * size(name) + residue - period
+                for name, residue in zip(names, residues, strict=True)
+            },
+        )
+        if shifted != 0:
+            return _search_witness(difference, names) or Undecided()
+    return Proved()
+
+
+def less_or_equal(left: Dim, right: Dim) -> Verdict:
+    """Decides whether left <= right for all sizes >= 1.
+
+    A difference in which every size has a positive coefficient is smallest at sizes of 1, which
+    proves the comparison; small sizes are tried to refute it.
+    """
+    difference = right - left
+    if isinstance(difference, int):
+        return Proved() if difference >= 0 else Refuted({})
+    names = sorted(each.name for each in sizes(difference))
+    for binding in itertools.chain([dict.fromkeys(names, 1)], small_bindings(names)):
+        if evaluate_to_int(difference, binding) < 0:
+            return Refuted(binding)
+    grows = all(coefficient > 0 for monomial, coefficient in difference.terms if monomial)
+    return Proved() if grows else Undecided()
+
+
+def _search_witness(difference: Symbolic, names: list[str]) -> Refuted | None:
+    """The smallest sizes, tried in order of their sum, at which the difference is not 0."""
+    for binding in small_bindings(names):
+        if evaluate_to_int(difference, binding) != 0:
+            return Refuted(binding)
+    return None
+
+
+def small_bindings(names: list[str]) -> Iterator[dict[str, int]]:
+    """Small values for the names, 1 and odd and prime ones among them, smallest first."""
+    values = range(1, 34) if len(names) <= 2 else (1, 2, 3, 5, 7, 8, 13, 17)
+    choices = itertools.product(values, repeat=min(len(names), 4))
+    for combination in sorted(choices, key=lambda each: (sum(each), each)):
+        filled = combination + (2,) * (len(names) - len(combination))
+        yield dict(zip(names, filled, strict=True))
+
+
+def _common_divisor(dim: Symbolic) -> int:
+    """A common multiple of all divisors, those of nested floors multiplied."""
+    result = 1
+    for monomial, _ in dim.terms:
+        for atom in monomial:
+            if isinstance(atom, Floor):
+                result = math.lcm(result, atom.divisor * _common_divisor(atom.numerator))
+    return result

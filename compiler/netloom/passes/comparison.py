@@ -1,0 +1,86 @@
+"""Comparisons of what a spec speaks about, decided for all sizes of the input."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from netloom.ir.dims import Dim
+from netloom.ir.equality import Proved, Refuted, equal, less_or_equal
+
+
+@dataclass(frozen=True)
+class Each:
+    """Several facts of which a requirement speaks at once: one an axis, input and phase."""
+
+    facts: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        different = dict.fromkeys(str(fact) for fact in self.facts)
+        return " and ".join(different) if different else "nothing"
+
+
+def compare(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
+    """Whether a comparison holds, for all sizes; None where that is not decided."""
+    if isinstance(left, Each) or isinstance(right, Each):
+        pairs = [
+            (left_fact, right_fact) for left_fact in _facts(left) for right_fact in _facts(right)
+        ]
+        return _all([_compare_one(operator, a, b) for a, b in pairs])
+    return _compare_one(operator, left, right)
+
+
+def _facts(value: Any) -> tuple[Any, ...]:
+    return value.facts if isinstance(value, Each) else (value,)
+
+
+def _all(verdicts: list[Proved | Refuted | None]) -> Proved | Refuted | None:
+    refuted = [verdict for verdict in verdicts if isinstance(verdict, Refuted)]
+    if refuted:
+        return refuted[0]
+    return None if None in verdicts or not verdicts else Proved()
+
+
+def _compare_one(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return _compare_tuples(operator, left, right)
+    if isinstance(left, Dim) and isinstance(right, Dim) and not isinstance(left, bool):
+        return _compare_dims(operator, left, right)
+    if operator in ("==", "!="):
+        return Proved() if (left == right) == (operator == "==") else Refuted({})
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        holds = {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}
+        return Proved() if holds[operator] else Refuted({})
+    return Refuted({})  # "whole" and the like have no order
+
+
+def _compare_tuples(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
+    if operator not in ("==", "!="):
+        return None
+    if len(left) != len(right):
+        same: Proved | Refuted | None = Refuted({})
+    else:
+        same = _all(
+            [_compare_one("==", a, b) for a, b in zip(left, right, strict=True)] or [Proved()]
+        )
+    if operator == "==" or same is None:
+        return same
+    return Refuted({}) if isinstance(same, Proved) else Proved()
+
+
+def _compare_dims(operator: str, left: Dim, right: Dim) -> Proved | Refuted | None:
+    match operator:
+        case "==":
+            verdict = equal(left, right)
+        case "<=":
+            verdict = less_or_equal(left, right)
+        case ">=":
+            verdict = less_or_equal(right, left)
+        case "<":
+            verdict = less_or_equal(left + 1, right)
+        case ">":
+            verdict = less_or_equal(right + 1, left)
+        case _:
+            apart = less_or_equal(left + 1, right), less_or_equal(right + 1, left)
+            if any(isinstance(each, Proved) for each in apart):
+                return Proved()
+            return Refuted({}) if isinstance(equal(left, right), Proved) else None
+    return verdict if isinstance(verdict, Proved | Refuted) else None
