@@ -23,7 +23,8 @@ DIGIT = ROOT / "docs" / "images" / "digit-3.png"
 
 def netloom(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "netloom", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    # One thread each: tests run beside one another, and spinning threads would starve them.
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
 
 

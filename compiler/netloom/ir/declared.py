@@ -91,7 +91,7 @@ class Declared:
         if not cls.__doc__:
             raise TypeError(f"{cls.family} `{name}` lacks a docstring, which users read")
         cls.name = name
-        dataclasses.dataclass(frozen=True, eq=False)(cls)
+        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         cls.registry[name] = cls
 
     @classmethod

@@ -9,30 +9,33 @@ from netloom.syntax import ast
 
 
 class OpenScope:
-    """A scope that is still being filled: it hands out names and gathers lines."""
+    """A scope that is still being filled: it hands out paths, each once, and gathers lines."""
 
     def __init__(self, scope: Scope, reserved: set[str]) -> None:
         self.scope = scope
         self._reserved = reserved
+        self._taken: set[str] = set()
         self._counts: Counter[str] = Counter()
-
-    def path(self, label: str) -> str:
-        """The path of something that is called `label` here."""
-        return f"{self.scope.name}.{label}" if self.scope.name else label
 
     def count(self, label: str) -> str:
         """A fresh path for something without a name: `conv1`, `conv2`, counted for each label."""
         while True:
             self._counts[label] += 1
             numbered = f"{label}{self._counts[label]}"
-            if numbered not in self._reserved:
-                return self.path(numbered)
+            if numbered not in self._reserved and numbered not in self._taken:
+                return self._path(numbered)
 
-    def unique(self, label: str) -> str:
-        """A fresh path for something of which there is mostly one: `shortcut`, `shortcut2`."""
-        self._counts[label] += 1
-        number = self._counts[label]
-        return self.path(label if number == 1 else f"{label}{number}")
+    def claim(self, name: str) -> str:
+        """The path of a name: the name, or `name2` where another brace has used it before."""
+        label, number = name, 1
+        while label in self._taken:
+            number += 1
+            label = f"{name}{number}"
+        return self._path(label)
+
+    def _path(self, label: str) -> str:
+        self._taken.add(label)
+        return f"{self.scope.name}.{label}" if self.scope.name else label
 
     def add_line(
         self, steps: list[Layer | Scope], results: tuple[Value, ...], names: tuple[str, ...] = ()
@@ -71,6 +74,9 @@ def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
         match statement:
             case ast.Flow():
                 found |= {name.text for name in statement.names}
+                for stage in statement.pipeline.stages:
+                    if isinstance(stage, ast.Residual):  # its layers belong to this scope too
+                        found |= names_given(stage.body.statements)
             case ast.Head() | ast.Input() | ast.Target() | ast.Let():
                 found.add(statement.name.text)
             case ast.If():

@@ -203,7 +203,7 @@ class Stages:
         shortcut: Value | Poison = entry
         shortcut_span = word
         if stage.shortcut and self._wants(stage.shortcut, entry, place):
-            path = place.scope.unique("shortcut")
+            path = place.scope.claim("shortcut")
             shortcut = self._brace("shortcut", path, stage.shortcut.body, entry, place, steps)
             shortcut_span = stage.shortcut.body.span
         if not isinstance(inner.current, Value) or not isinstance(shortcut, Value):

@@ -164,7 +164,8 @@ class Statements:
         """`name = …`: the name goes to what the pipeline places, and to its result."""
         placed_before = len(self.construction.layers)
         steps: list[Layer | Scope] = []
-        results = self._placed(names, pipeline, place, steps)
+        paths = [place.scope.claim(name.text) for name in names]
+        results = self._placed(paths, pipeline, place, steps)
         if len(names) > len(results) and not isinstance(results[0], Poison):
             found = f"{len(results)} result{'s' if len(results) > 1 else ''}"
             message = f"{len(names)} names for {found}"
@@ -172,10 +173,10 @@ class Statements:
         results = (*results, *(POISON for _ in names))[: len(names)]
         new = self.construction.layers[placed_before:]
         made = {id(result) for layer in new for result in layer.results}
-        for name, value in zip(names, results, strict=True):
+        for name, path, value in zip(names, paths, results, strict=True):
             self._define(name, value, place)
             if isinstance(value, Value) and id(value) in made:
-                _rename(value, place.scope.path(name.text), new)
+                _rename(value, path, new)
         if steps:
             texts = tuple(name.text for name in names)
             place.scope.add_line(steps, _sound(results), texts)
@@ -183,15 +184,15 @@ class Statements:
 
     def _placed(
         self,
-        names: tuple[ast.Name, ...],
+        paths: list[str],
         pipeline: ast.Pipeline,
         place: Place,
         steps: list[Layer | Scope],
     ) -> Results:
         """Runs a named pipeline under its name: as one layer's own, or as a scope of several."""
-        if len(names) > 1:
+        if len(paths) > 1:
             return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
-        label = place.scope.path(names[0].text)
+        (label,) = paths
         stages = placing_stages(pipeline, place.names.tensor_names())
         if not shares_name(stages):
             naming = Naming(place.scope, label, namesake(stages))

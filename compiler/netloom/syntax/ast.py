@@ -8,57 +8,57 @@ from netloom.diagnostics import Span
 # ruff: noqa: D101  the grammar rule of the same name is each record's documentation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Name:
     text: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Number:
     value: int | float
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     value: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Truth:
     value: bool
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sequence:
     items: tuple["Expression", ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Variable:
     name: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Incoming:
     """`in`: the value that enters the innermost brace."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Attribute:
     of: "Expression"
     name: Name
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Application:
     """A call inside an expression: `rf(features)`, `cross_entropy(logits, label)`."""
 
@@ -67,7 +67,7 @@ class Application:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unary:
     """`-x` or `not x`."""
 
@@ -76,7 +76,7 @@ class Unary:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """`first op x op y …` of one precedence level, flat: a long sum is not a deep tree."""
 
@@ -90,14 +90,14 @@ Expression = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Argument:
     name: Name | None
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parameter:
     name: Name
     type: Name
@@ -105,7 +105,7 @@ class Parameter:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """A stage of a pipeline: an operator or block with its arguments, or a value by its name."""
 
@@ -114,13 +114,13 @@ class Call:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Body:
     statements: tuple["Statement", ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Join:
     """`concat { … }`, `add { … }`, `mul { … }`; each branch starts from the entering value."""
 
@@ -130,21 +130,21 @@ class Join:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Residual:
     body: Body
     shortcut: "Shortcut | None"
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shortcut:
     condition: Expression | None
     body: Body
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Repeat:
     """`repeat n { … }` or `repeat i in a..b { … }` (b not included)."""
 
@@ -158,13 +158,13 @@ class Repeat:
 Stage = Call | Incoming | Join | Residual | Repeat
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pipeline:
     stages: tuple[Stage, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Input:
     name: Name
     dtype: Name
@@ -172,7 +172,7 @@ class Input:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     name: Name
     dtype: Name
@@ -180,7 +180,7 @@ class Target:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
     mode: Literal["train", "infer"] | None
     name: Name
@@ -188,20 +188,20 @@ class Head:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Require:
     condition: Expression
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Let:
     name: Name
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class If:
     condition: Expression
     then: Body
@@ -209,7 +209,7 @@ class If:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flow:
     """`pipeline`, `name = pipeline` or `a, b = pipeline`."""
 
@@ -221,7 +221,7 @@ class Flow:
 Statement = Input | Target | Head | Require | Let | If | Flow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Network:
     name: Name
     parameters: tuple[Parameter, ...]
@@ -229,7 +229,7 @@ class Network:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Block:
     name: Name
     parameters: tuple[Parameter, ...]
@@ -237,14 +237,14 @@ class Block:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Setting:
     name: Name
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calls:
     """A setting that is a list of calls, one after the other: `augment { hflip rotate(10) }`."""
 
@@ -253,14 +253,14 @@ class Calls:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Train:
     network: Name
     settings: tuple[Setting | Calls, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class File:
     """A whole spec."""
 

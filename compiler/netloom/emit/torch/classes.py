@@ -99,6 +99,9 @@ def _erased(expression: Expression) -> Expression:
 
 
 def _own_name(scope: Scope) -> str:
+    """What to call the class of a scope: after its block, or after its path."""
+    if scope.kind == "iteration":
+        return class_name(scope.name.rpartition(".")[0].replace(".", "_"), "body")
     return class_name(scope.block or scope.name.replace(".", "_"))
 
 

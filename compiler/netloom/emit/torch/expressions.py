@@ -93,10 +93,11 @@ class Variable:
 
 @dataclass(frozen=True)
 class Repeated:
-    """`*(item for _ in range(count))`, as arguments."""
+    """`item for _ in range(count)`, as the only argument; starred, it is many arguments."""
 
     item: "Expression"
     count: "Expression"
+    starred: bool
 
 
 Expression = Code | Hole | Invoke | Listing | Infix | Pick | Member | Variable | Repeated
@@ -128,7 +129,8 @@ def rewrite(
         case Member():
             return Member(rewrite(expression.of, leaf), expression.name)
         case Repeated():
-            return Repeated(rewrite(expression.item, leaf), rewrite(expression.count, leaf))
+            item, count = rewrite(expression.item, leaf), rewrite(expression.count, leaf)
+            return Repeated(item, count, expression.starred)
 
 
 def leaves(expression: Expression) -> list[Code | Hole | Variable]:
@@ -193,7 +195,8 @@ def one_line(expression: Expression) -> str:
         case Pick():
             return one_line(expression.of) + "".join(f"[{index}]" for index in expression.path)
         case Repeated():
-            return f"*({one_line(expression.item)} for _ in range({one_line(expression.count)}))"
+            text = f"{one_line(expression.item)} for _ in range({one_line(expression.count)})"
+            return f"*({text})" if expression.starred else text
 
 
 def laid_out(prefix: str, expression: Expression, depth: int, suffix: str = "") -> list[str]:
@@ -209,10 +212,14 @@ def laid_out(prefix: str, expression: Expression, depth: int, suffix: str = "") 
         case Listing():
             return _broken(f"{margin}{prefix}[", expression, "]", depth, suffix)
         case Repeated():
+            counted = f"for _ in range({one_line(expression.count)})"
+            if not expression.starred:
+                lines = laid_out(prefix, expression.item, depth)
+                return [*lines, f"{margin}{counted}{suffix}"]
             return [
                 f"{margin}{prefix}*(",
                 *laid_out("", expression.item, depth + 1),
-                f"{margin}{INDENT}for _ in range({one_line(expression.count)})",
+                f"{margin}{INDENT}{counted}",
                 f"{margin}){suffix}",
             ]
     return [line]

@@ -14,6 +14,7 @@ from netloom.emit.torch.expressions import (
     Hole,
     Invoke,
     Keyword,
+    Listing,
     Repeated,
     rewrite,
 )
@@ -124,11 +125,14 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
 
 
 def _construct_repeat(repeat: Scope, made: Mapping[int, Invoke]) -> Expression:
+    """A Sequential where each iteration runs on what the one before made, else a list."""
     items = tuple(construct(each, made) for each in repeat.steps())
-    container = Code("nn.Sequential" if chain(repeat) else "nn.ModuleList")
+    is_sequence = chain(repeat) is not None
+    container = Code("nn.Sequential" if is_sequence else "nn.ModuleList")
     if len(items) > 1 and all(_unlabelled(each) == _unlabelled(items[0]) for each in items):
-        return Invoke(container, (Repeated(items[0], Hole(len(items), "repeats")),))
-    return Invoke(container, items)
+        repeated = Repeated(items[0], Hole(len(items), "repeats"), starred=is_sequence)
+        return Invoke(container, (repeated,))
+    return Invoke(container, items if is_sequence else (Listing(items),))
 
 
 def _mentioning(expression: Expression, mentions: tuple[str, ...]) -> Expression:
