@@ -223,7 +223,7 @@ def test_a_checkpoint_of_another_network_is_refused(run: Path) -> None:
     found = netloom("verify", GOOGLENET, "--weights", run / "checkpoints" / "best.safetensors")
     assert found.returncode == 1
     assert "E603" in found.stderr
-    assert "`stem.weight` is missing" in found.stderr
+    assert "`unit1.conv1.weight` is missing" in found.stderr
     assert "more" in found.stderr
 
 
