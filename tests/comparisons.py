@@ -1,4 +1,4 @@
-"""What the compiler states of a network, compared with what the oracles measure: one function a fact.
+"""What the compiler states of a network against what the oracles measure: one function a fact.
 
 Each raises AssertionError where the two differ. They are plain functions, so that a test can also
 ask whether they would notice a broken operator.
@@ -27,7 +27,7 @@ from oracles.reach import Interval, fit, measure, sees_all
 from oracles.work import count_macs
 
 CAUSAL = ("lstm",)
-"""Operators of which an early position sees less than the whole input, and only the last sees all."""
+"""Operators of which an early position sees less than the whole; only the last sees all."""
 
 NOT_INFERRED = ("nms", "unpool")
 """Operators whose sizes onnx cannot infer: they depend on data, or on a shape computed from one."""

@@ -9,7 +9,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from netloom.ir.dims import Dim, Symbolic, ceil_divide, evaluate, evaluate_to_int, product, size, sizes
+from netloom.ir.dims import (
+    Dim,
+    Symbolic,
+    ceil_divide,
+    evaluate,
+    evaluate_to_int,
+    product,
+    size,
+    sizes,
+)
 from netloom.ir.equality import Proved, Refuted, Undecided, equal, less_or_equal
 
 h, w, n = size("h"), size("w"), size("n")

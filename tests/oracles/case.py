@@ -120,7 +120,7 @@ class Function(nn.Module):
 
 
 def randomise(module: nn.Module, seed: int = 0) -> None:
-    """Gives every weight and statistic a value that is nobody's default, variances positive ones."""
+    """Gives weights and statistics values that are nobody's default, variances positive ones."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in module.state_dict().items():
         if not tensor.is_floating_point():

@@ -1,4 +1,4 @@
-"""Networks of several operators beside the same written by hand, in which fields compose and meet."""
+"""Networks of several operators beside the same by hand, in which fields compose and meet."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -94,7 +94,7 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        x = (self.basic1[:5](x) + self.basic1.shortcut(x)).relu()
+        x = (self.basic1[:5](x) + self.basic1.get_submodule("shortcut")(x)).relu()
         return ((self.y(x) + x).relu(),)
 
 
@@ -115,7 +115,9 @@ class _SegNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor]:
         x = self.conv1(x)
         pooled, where = nn.functional.max_pool2d(x, 2, return_indices=True)
-        unpooled = nn.functional.max_unpool2d(self.conv2(pooled), where, 2, output_size=x.shape[2:])
+        unpooled = nn.functional.max_unpool2d(
+            self.conv2(pooled), where, [2, 2], output_size=x.shape[2:]
+        )
         return (self.y(unpooled),)
 
 

@@ -1,7 +1,8 @@
-"""Every operator, at its defaults and away from them, beside what PyTorch's manual says it means."""
+"""Every operator, at its defaults and away from them, beside what PyTorch says it means."""
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -104,10 +105,9 @@ AVGPOOL = [
     ),
     *(
         layer(
-            f"avgpool({kernel}, {stride}, {pad}, ceil={str(ceil).lower()}, count_pad={str(count).lower()})",
-            lambda k=kernel, s=stride, p=pad, c=ceil, n=count: nn.AvgPool2d(  # type: ignore[misc]  loop values
-                k, s, p, ceil_mode=c, count_include_pad=n
-            ),
+            f"avgpool({kernel}, {stride}, {pad}, ceil={str(ceil).lower()}, "
+            f"count_pad={str(count).lower()})",
+            partial(nn.AvgPool2d, kernel, stride, pad, ceil_mode=ceil, count_include_pad=count),
             sizes=RAGGED,
         )
         for (kernel, stride, pad), ceil, count in itertools.product(

@@ -1,4 +1,4 @@
-"""Receptive fields by experiment: change one row or column of the input, see which outputs change."""
+"""Receptive fields by experiment: change a row or column of the input, see what changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def measure(
 
 
 def _differs(head: Tensor, axis: int | None) -> Tensor:
-    """Whether each position along an axis differs from the undisturbed sample: [rows, positions]."""
+    """Whether each position along an axis differs from the undisturbed: [rows, positions]."""
     flat = head.to(torch.float64)
     flat = flat.movedim(axis, 1).flatten(2) if axis is not None else flat.flatten(1)[:, None]
     tolerance = 1e-12 * flat[0].abs().max()
@@ -131,6 +131,6 @@ def _average_instead_of_max(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
             arguments = child.kernel_size, child.stride, child.padding, child.ceil_mode
-            setattr(module, name, nn.AvgPool2d(*arguments))  # type: ignore[arg-type]  same arguments
+            setattr(module, name, nn.AvgPool2d(*arguments))  # type: ignore[arg-type]
         else:
             _average_instead_of_max(child)

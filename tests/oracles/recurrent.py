@@ -24,7 +24,7 @@ class TextbookLstm(nn.Module):
         for step in x.unbind(1):
             from_input = step @ self.weight_ih_l0.T + self.bias_ih_l0
             gates = from_input + hidden @ self.weight_hh_l0.T + self.bias_hh_l0
-            enter, forget, candidate, leave = gates.split(units, dim=1)
+            enter, forget, candidate, leave = torch.chunk(gates, 4, dim=1)
             cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
             hidden = leave.sigmoid() * cell.tanh()
             sequence.append(hidden)

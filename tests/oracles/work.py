@@ -11,4 +11,4 @@ def count_macs(module: nn.Module, inputs: Sequence[Tensor]) -> int:
     """The multiply-accumulates of one forward pass. PyTorch counts each as two operations."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(*inputs)
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2
