@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from netloom.compile import Network, check
-from netloom.diagnostics import Source
+from netloom.diagnostics import Failed, Source
 from netloom.emit import onnx as emit_onnx
 from netloom.emit import torch as emit_torch
 from netloom.ir.dims import evaluate_to_int
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, spatial_axes
 from netloom.passes.fields import Extent, Field
-from oracles.case import Case, Sizes, randomise
+from oracles.case import Case, Sizes, network, randomise
 from oracles.reach import Interval, fit, measure, sees_all
+from oracles.refused import Refused
 from oracles.work import count_macs
 
 CAUSAL = ("lstm",)
@@ -31,6 +32,11 @@ CAUSAL = ("lstm",)
 
 NOT_INFERRED = ("nms", "unpool")
 """Operators whose sizes onnx cannot infer: they depend on data, or on a shape computed from one."""
+
+UNSTATED = {
+    "Cast": {"saturate"},
+}
+"""Attributes that stay unstated, because """
 
 
 def compiled(case: Case) -> Network:
@@ -51,7 +57,18 @@ def bound(shape: Shape, sizes: Sizes, found: tuple[int, ...]) -> tuple[int, ...]
     )
 
 
-# ---- shapes, parameters, work
+
+def compare_refusal(refused: Refused) -> None:
+    """What PyTorch cannot build or run is told to be a mistake, by a rule of the operators."""
+    assert not refused.runs(), f"PyTorch runs {refused}"
+    text = network({"x": refused.shape}, f"y = {refused.call}", "y")
+    try:
+        check(Source("refused.loom", text))
+    except Failed as failure:
+        codes = {diagnostic.code for diagnostic in failure.diagnostics}
+        assert codes <= {"E206", "E207", "E209"}, codes
+    else:
+        raise AssertionError(f"{refused} is accepted")
 
 
 def compare_shapes(case: Case) -> None:
@@ -92,8 +109,6 @@ def compare_macs(case: Case) -> None:
         stated = evaluate_to_int(network.cost.macs, single)
         assert stated == count_macs(module, case.inputs(single)), sizes
 
-
-# ---- receptive fields
 
 
 def compare_fields(case: Case, exact_at_borders: bool = True) -> None:
@@ -162,8 +177,6 @@ def _is_causal(network: Network) -> bool:
     return any(layer.op.name in CAUSAL for layer in network.graph.layers)
 
 
-# ---- values
-
 
 def compare_emitted_pytorch(case: Case) -> None:
     """The emitted module has the reference's state dict and, with its weights, its values."""
@@ -195,6 +208,17 @@ def compare_training(case: Case) -> None:
     by_name = dict(zip(case.heads, expected, strict=True))
     torch.testing.assert_close(found, by_name if len(by_name) > 1 else expected[0])
     torch.testing.assert_close(emitted.state_dict(), reference.state_dict())
+
+
+def compare_attributes(case: Case) -> None:
+    """Every attribute that ONNX knows of a node is stated, because readers differ in defaults."""
+    network, module = compiled(case), case.reference()
+    weights = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    for node in onnx.load_from_string(emit_onnx.model_bytes(network.graph, weights)).graph.node:
+        schema = onnx.defs.get_schema(node.op_type, emit_onnx.OPSET, "")
+        stated = {attribute.name for attribute in node.attribute}
+        missing = set(schema.attributes) - stated - UNSTATED.get(node.op_type, set())
+        assert not missing, f"{node.op_type} does not state {missing}"
 
 
 def compare_onnx(case: Case) -> None:

@@ -131,6 +131,6 @@ def _average_instead_of_max(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
             arguments = child.kernel_size, child.stride, child.padding, child.ceil_mode
-            setattr(module, name, nn.AvgPool2d(*arguments))  # type: ignore[arg-type]
+            setattr(module, name, nn.AvgPool2d(*arguments))
         else:
             _average_instead_of_max(child)

@@ -172,11 +172,11 @@ def _rejection(
     label, notes = "", []
     if at.startswith("xs."):
         index = int(at.removeprefix("xs."))
-        place, label = branches[index], _described(op.reads()[index])
+        place, label = branches[index], _described(op.operands()[index])
         if index:
-            notes.append(Note(_described(op.reads()[0]), branches[0]))
+            notes.append(Note(_described(op.operands()[0]), branches[0]))
     else:
-        for value in op.reads()[:1]:
+        for value in op.operands()[:1]:
             if value.span:
                 notes.append(Note(f"the value that enters is {value.type}", value.span))
     return Diagnostic(

@@ -1,0 +1,103 @@
+"""Network `resnet_digits`. Written by netloom VERSION; edit the spec instead."""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Basic(nn.Module):
+    """Block `basic`: (N, ch, h, w) -> (N, ch, h, w)."""
+
+    def __init__(self, ch: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(ch, ch, 3, padding=1, bias=False)
+        self.batchnorm1 = nn.BatchNorm2d(ch)
+        self.conv2 = nn.Conv2d(ch, ch, 3, padding=1, bias=False)
+        self.batchnorm2 = nn.BatchNorm2d(ch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.batchnorm1(self.conv1(x)))  # (N, ch, h, w)
+        y = self.batchnorm2(self.conv2(y))  # (N, ch, h, w)
+        x = y + x  # (N, ch, h, w)
+        return F.relu(x)  # (N, ch, h, w)
+
+
+class BasicWithShortcut(nn.Module):
+    """Block `basic`: (N, in_channels, h, w) -> (N, ch, h//2, w//2)."""
+
+    def __init__(self, in_channels: int, ch: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, ch, 3, stride=2, padding=1, bias=False)
+        self.batchnorm1 = nn.BatchNorm2d(ch)
+        self.conv2 = nn.Conv2d(ch, ch, 3, padding=1, bias=False)
+        self.batchnorm2 = nn.BatchNorm2d(ch)
+        self.shortcut = nn.Sequential(
+            OrderedDict(
+                conv1=nn.Conv2d(in_channels, ch, 1, stride=2, bias=False),
+                batchnorm1=nn.BatchNorm2d(ch),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.batchnorm1(self.conv1(x)))  # (N, ch, h//2, w//2)
+        y = self.batchnorm2(self.conv2(y))  # (N, ch, h//2, w//2)
+        x = y + self.shortcut(x)  # (N, ch, h//2, w//2)
+        return F.relu(x)  # (N, ch, h//2, w//2)
+
+
+class Stage(nn.Module):
+    """Block `stage`: (N, 16, 4*h, 4*w) -> (N, 16, 4*h, 4*w)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.basic1 = Basic(16)
+        self.repeat1 = nn.Sequential(Basic(16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.basic1(x)  # (N, 16, 4*h, 4*w)
+        return self.repeat1(x)  # (N, 16, 4*h, 4*w)
+
+
+class Stage2(nn.Module):
+    """Block `stage`: (N, in_channels, h, w) -> (N, ch, h//2, w//2)."""
+
+    def __init__(self, in_channels: int, ch: int) -> None:
+        super().__init__()
+        self.basic1 = BasicWithShortcut(in_channels, ch)
+        self.repeat1 = nn.Sequential(Basic(ch))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.basic1(x)  # (N, ch, h//2, w//2)
+        return self.repeat1(x)  # (N, ch, h//2, w//2)
+
+
+class ResnetDigits(nn.Module):
+    """Network `resnet_digits`.
+
+    image: float32[N, 1, 4*h, 4*w]
+    logits: float32[N, 10] (output)
+    probabilities: float32[N, 10], in evaluation (output)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
+        self.batchnorm1 = nn.BatchNorm2d(16)
+        self.stage1 = Stage()
+        self.stage2 = Stage2(16, 32)
+        self.features = Stage2(32, 64)
+        self.logits = nn.Linear(64, 10)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        x = F.relu(self.batchnorm1(self.conv1(image)))  # (N, 16, 4*h, 4*w)
+        x = self.stage1(x)  # (N, 16, 4*h, 4*w)
+        x = self.stage2(x)  # (N, 32, 2*h, 2*w)
+        features = self.features(x)  # (N, 64, h, w)
+        # (N, 10)
+        logits = self.logits(torch.flatten(F.adaptive_avg_pool2d(features, 1), 1))
+        outputs = {"logits": logits}
+        if not self.training:
+            outputs["probabilities"] = torch.softmax(logits, dim=1)  # (N, 10)
+        return outputs
