@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.emit.names import class_name, identifier
-from netloom.emit.torch.expressions import Code, Expression, Hole, Infix, Invoke, Keyword, rewrite
-from netloom.emit.torch.forward import Body, body_of_network, body_of_scope
+from netloom.emit.torch.body import Body
+from netloom.emit.torch.expressions import Code, Expression, Hole, Invoke, Keyword, rewrite
+from netloom.emit.torch.forward import body_of_network, body_of_scope
 from netloom.emit.torch.modules import class_scopes
+from netloom.emit.torch.parameters import known_arguments, settled_literal
 from netloom.emit.torch.shapes import shape_comment
 from netloom.ir.graph import Graph, Scope
-from netloom.ops.operands import channel_axis
 
 Missing = object()
 
@@ -120,16 +121,15 @@ def _fresh_name(scope: Scope, taken: set[str]) -> str:
         candidates = [f"{name}{number}"]
 
 
-# ---- parameters
-
-
 def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definition:
     """Settles the literals of a group, and records how each instance constructs the class."""
     definition = Definition(name, bodies[0], bodies)
-    known = _known_arguments(bodies)
+    known = known_arguments(bodies)
     used: dict[str, tuple[Any, ...]] = {}
     columns = zip(*(_holes(body) for body in bodies), strict=True)
-    settled: Iterator[Expression] = iter([_settle(column, known, used) for column in columns])
+    settled: Iterator[Expression] = iter(
+        [settled_literal(column, known, used) for column in columns]
+    )
     definition.body.attributes = [
         (attribute, rewrite(e, lambda leaf: next(settled) if isinstance(leaf, Hole) else leaf))
         for attribute, e in definition.body.attributes
@@ -157,80 +157,6 @@ def _holes(body: Body) -> list[Hole]:
     for _, expression in body.attributes:
         rewrite(expression, gather)
     return found
-
-
-def _known_arguments(bodies: list[Body]) -> dict[str, tuple[Any, ...]]:
-    """What could explain a literal: the channels that enter, then the block's parameters."""
-    known: dict[str, tuple[Any, ...]] = {}
-    entries = [body.scope.entry for body in bodies]
-    channels = tuple(
-        entry.type.shape[channel_axis(entry.type.rank)] if entry and entry.type.rank > 1 else None
-        for entry in entries
-    )
-    parameters = bodies[0].scope.arguments
-    if "in_channels" not in parameters:
-        known["in_channels"] = channels
-    for name in parameters:
-        known[name] = tuple(body.scope.arguments[name] for body in bodies)
-    return known
-
-
-def _settle(
-    column: Sequence[Hole],
-    known: dict[str, tuple[Any, ...]],
-    used: dict[str, tuple[Any, ...]],
-) -> Expression:
-    """What stands for one literal in the class that all instances share."""
-    values = tuple(hole.value for hole in column)
-    first = column[0]
-    if all(_same(value, values[0]) for value in values):
-        return first
-
-    # Several names may explain the numbers: those that the call itself reads do so best, and the
-    # block's own parameters do better than the channels that happen to enter.
-    def likelihood(item: tuple[str, Any]) -> tuple[bool, bool]:
-        return item[0] not in first.mentions, item[0] == "in_channels"
-
-    candidates = sorted(known.items(), key=likelihood)
-    for name, vector in candidates:
-        if vector in (values, tuple(map(_pair, values))):
-            used[name] = vector
-            return Code(identifier(name))
-    for name, vector in candidates:
-        scaled = _scaled(identifier(name), vector, values)
-        if scaled:
-            used[name] = vector
-            return scaled
-    for name, vector in used.items():
-        if vector == values:
-            return Code(identifier(name))
-    fresh = first.role
-    while fresh in used or fresh in known:
-        fresh += "_"
-    used[fresh] = values
-    return Code(identifier(fresh))
-
-
-def _scaled(name: str, vector: tuple[Any, ...], values: tuple[Any, ...]) -> Expression | None:
-    """A multiple or a part of a parameter that gives the values."""
-    if not all(type(each) is int and each for each in (*vector, *values)):
-        return None
-    factor = values[0] // vector[0]
-    if factor > 1 and all(v == factor * p for v, p in zip(values, vector, strict=True)):
-        return Infix("*", (Code(str(factor)), Code(name)))
-    part = vector[0] // values[0]
-    if part > 1 and all(v == p // part for v, p in zip(values, vector, strict=True)):
-        return Infix("//", (Code(name), Code(str(part))))
-    return None
-
-
-def _pair(value: Any) -> Any:
-    """A pair of equal numbers as the number that the spec gave."""
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
-
-
-def _same(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and bool(left == right)
 
 
 def _type_of(value: Any) -> str:

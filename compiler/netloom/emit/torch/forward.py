@@ -6,10 +6,11 @@ line, is written where it is used. Named values are variables of that name; the 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netloom.emit.names import identifier
+from netloom.emit.torch.body import Body, Statement
 from netloom.emit.torch.expressions import (
     Code,
     Expression,
@@ -21,44 +22,15 @@ from netloom.emit.torch.expressions import (
     Member,
     Pick,
     Variable,
-    leaves,
     one_line,
-    rewrite,
 )
 from netloom.emit.torch.modules import attribute_of, chain, construct, outside_reads
+from netloom.emit.torch.variables import settle_names
 from netloom.ir.call import Call, Function, Module
-from netloom.ir.graph import Graph, Layer, Mode, Scope, Value
-
-POOL = ("x", "y", "z")
-"""Variables for values that the spec does not name."""
+from netloom.ir.graph import Graph, Layer, Scope, Value
 
 NESTED_WIDTH = 64
 """A nested expression longer than this is taken apart."""
-
-
-@dataclass
-class Statement:
-    """`targets = expression`; without targets it is what `forward` returns."""
-
-    expression: Expression
-    results: tuple[Value, ...]
-    targets: tuple[str, ...] = ()
-    mode: Mode = "both"
-    names: tuple[str, ...] = ()
-
-
-@dataclass
-class Body:
-    """A class before it is known which other instances share it."""
-
-    scope: Scope
-    inputs: tuple[Value, ...]
-    input_names: tuple[str, ...] = ()
-    attributes: list[tuple[str, Expression]] = field(default_factory=list)
-    statements: list[Statement] = field(default_factory=list)
-    outputs: list[tuple[str, str, Mode]] = field(default_factory=list)
-    """Of a network with several heads: head, variable, mode. Others return `returned`."""
-    returned: tuple[str, ...] = ()
 
 
 def inputs_of(scope: Scope) -> tuple[Value, ...]:
@@ -76,7 +48,7 @@ def body_of_scope(scope: Scope, made: Mapping[int, Invoke], alive: set[int]) -> 
         "x" if value is scope.entry else identifier(value.name.rpartition(".")[2])
         for value in inputs
     ]
-    writer.settle_names(names, scope.results)
+    settle_names(writer.body, names, scope.results)
     return writer.body
 
 
@@ -97,7 +69,7 @@ def body_of_network(graph: Graph, made: Mapping[int, Invoke], alive: set[int]) -
     order = {"both": 0, "train": 1, "infer": 2}
     writer.body.statements.sort(key=lambda statement: order[statement.mode])
     names = [identifier(value.name) for value in graph.inputs]
-    writer.settle_names(names, tuple(head.value for head in heads))
+    settle_names(writer.body, names, tuple(head.value for head in heads))
     returned = writer.body.returned
     if len(heads) > 1:
         writer.body.outputs = [
@@ -229,53 +201,6 @@ class _BodyWriter:
             self.body.statements.append(Statement(expression, (value,)))
             return Variable(value)
         return expression
-
-    # ---- variables
-
-    def settle_names(self, input_names: Sequence[str], returned: tuple[Value, ...]) -> None:
-        """Gives every assigned value a variable, and puts the variables into the expressions."""
-        body = self.body
-        last_use = {id(value): len(body.statements) for value in returned}
-        for index, statement in reversed(list(enumerate(body.statements))):
-            for leaf in leaves(statement.expression):
-                if isinstance(leaf, Variable):
-                    last_use.setdefault(id(leaf.value), index)
-        variables: dict[int, str] = {}
-        holder: dict[str, int] = {}
-        for value, name in zip(body.inputs, input_names, strict=True):
-            variables[id(value)] = name
-            holder[name] = id(value)
-        body.input_names = tuple(input_names)
-        given = {identifier(name) for each in body.statements for name in each.names}
-        for index, statement in enumerate(body.statements):
-            statement.expression = rewrite(
-                statement.expression,
-                lambda leaf: (
-                    Code(variables[id(leaf.value)]) if isinstance(leaf, Variable) else leaf
-                ),
-            )
-            targets = []
-            for position, value in enumerate(statement.results):
-                wanted = [identifier(name) for name in statement.names[position : position + 1]]
-                candidates = wanted or [name for name in POOL if name not in given]
-                name = next(
-                    name
-                    for name in _and_numbered(candidates)
-                    if name not in targets and last_use.get(holder.get(name, 0), -1) <= index
-                )
-                holder[name] = id(value)
-                variables[id(value)] = name
-                targets.append(name)
-            statement.targets = tuple(targets)
-        body.returned = tuple(variables[id(value)] for value in returned)
-
-
-def _and_numbered(candidates: list[str]) -> Iterator[str]:
-    yield from candidates
-    number = 2
-    while True:
-        yield f"{candidates[0]}{number}"
-        number += 1
 
 
 def _reads(step: Layer | Scope) -> list[Value]:

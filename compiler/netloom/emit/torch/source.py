@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 
 import netloom
+from netloom.emit.torch.body import Statement
 from netloom.emit.torch.classes import Definition, Missing, definitions
 from netloom.emit.torch.expressions import WIDTH, Code, Expression, laid_out, leaves, literal
-from netloom.emit.torch.forward import Statement
 from netloom.ir.graph import Graph
 
 MARK = "Written by netloom"
