@@ -52,6 +52,14 @@ def check_file(path: Path) -> Spec:
 
 def check(source: Source) -> Spec:
     """Checks a spec. Raises `Failed` with every independent mistake in it."""
+    try:
+        return _check(source)
+    except RecursionError:
+        message = f"`{source.name}` has expressions or braces that are nested too deep"
+        raise Failed(Diagnostic("E217", message)) from None
+
+
+def _check(source: Source) -> Spec:
     file = parse(source)
     diagnostics = Diagnostics()
     networks = {}

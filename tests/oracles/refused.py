@@ -1,10 +1,12 @@
-"""Layers that cannot be built or run, each as a spec would call it and as PyTorch is asked for it."""
+"""Layers that cannot be built or run, each as a spec calls it and as PyTorch is asked for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from oracles.case import network
 
 MAP = (2, 6, 9, 11)
 FEATURES = (2, 12)
@@ -21,6 +23,11 @@ class Refused:
 
     def __str__(self) -> str:
         return self.call
+
+    @property
+    def text(self) -> str:
+        """The call as a spec with one network."""
+        return network({"x": self.shape}, f"y = {self.call}", "y")
 
     def runs(self) -> bool:
         """Whether PyTorch builds the layer and gets at least one number out of it."""

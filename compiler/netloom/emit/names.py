@@ -49,4 +49,6 @@ def class_name(*words: str) -> str:
     """Words and names joined in capitals: `("inception", "branch2")` is `InceptionBranch2`."""
     parts = [part for word in words for part in word.split("_") if part]
     camel = "".join(part[0].upper() + part[1:] for part in parts)
-    return camel if camel[:1].isalpha() else f"Block{camel}"
+    if not camel[:1].isalpha():
+        return f"Block{camel}"
+    return f"{camel}_" if camel in RESERVED else camel

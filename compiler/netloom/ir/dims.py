@@ -91,6 +91,15 @@ class Symbolic:
     def __floordiv__(self, divisor: int) -> "Dim":
         return _floor(self, divisor)
 
+    @cached_property
+    def complexity(self) -> int:
+        """The number of terms and of the sizes and floors in them, at any depth."""
+        return len(self.terms) + sum(
+            1 if isinstance(atom, Size) else 1 + atom.numerator.complexity
+            for monomial, _ in self.terms
+            for atom in monomial
+        )
+
     @property
     def constant(self) -> int:
         """The term without sizes."""
@@ -118,6 +127,13 @@ def _as_factor(atom: Atom) -> str:
 
 
 Dim = int | Symbolic
+
+MAXIMUM_COMPLEXITY = 500
+
+
+def is_unwieldy(dim: Dim) -> bool:
+    """Whether a dimension is more complicated than any that is meant; the next could be endless."""
+    return isinstance(dim, Symbolic) and dim.complexity > MAXIMUM_COMPLEXITY
 
 
 def size(name: str, from_data: bool = False) -> Symbolic:

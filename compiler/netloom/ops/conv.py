@@ -98,10 +98,13 @@ class Deconv(Op, name="deconv"):
         n, c, h, w = feature_map(self.x)
         _check_groups(self.groups, c, self.out)
         if any(extra >= stride for extra, stride in zip(self.output_pad, self.stride, strict=True)):
-            message = f"an output_pad of {self.output_pad} is not smaller than the stride"
+            message = f"an output_pad of {list(self.output_pad)} is not smaller than the stride"
             raise Reject("E206", message, "output_pad")
         sizes = [
-            filled((length - 1) * stride - 2 * pad + kernel + extra, "the result", length)
+            filled(
+                (length - 1) * stride - 2 * pad + kernel + extra,
+                f"the padding of {pad} cuts everything off",
+            )
             for length, kernel, stride, pad, extra in zip(
                 (h, w), self.kernel, self.stride, self.pad, self.output_pad, strict=True
             )
@@ -159,7 +162,7 @@ def _check_groups(groups: int, channels: int, out: int) -> None:
 def _slide(window: Window, length: Dim) -> Dim:
     out = (length + 2 * window.pad - window.extent) // window.step + 1
     reach = "" if window.pad == 0 else f" and {window.pad} of padding on each side"
-    return filled(out, f"a window of {window.extent} pixels", f"{length}{reach}")
+    return filled(out, f"a window of {window.extent} pixels does not fit into {length}{reach}")
 
 
 def _weight_and_bias(shape: tuple[int, ...], out: int, bias: bool) -> dict[str, Parameter]:

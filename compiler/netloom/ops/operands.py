@@ -68,8 +68,8 @@ def disagreement(left: Value, right: Value) -> str:
     return message
 
 
-def filled(out: Dim, what: str, length: Dim | str) -> Dim:
-    """An output size, which must be at least 1 where it is known."""
+def filled(out: Dim, otherwise: str) -> Dim:
+    """A size of the result, at least 1 where it is known; `otherwise` says what is wrong if not."""
     if isinstance(out, int) and out < 1:
-        raise Reject("E209", f"{what} does not fit into {length} pixels", "x")
+        raise Reject("E209", otherwise, "x")
     return out

@@ -259,7 +259,7 @@ def _slide(window: Window, length: Dim, ceil: bool) -> Dim:
         out = ceil_divide(length + beyond, window.step)
     else:
         out = (length + 2 * window.pad - window.extent) // window.step + 1
-    return filled(out, f"a window of {window.extent} pixels", length)
+    return filled(out, f"a window of {window.extent} pixels does not fit into {length}")
 
 
 def _end_pads(pool: Pool) -> tuple[int, ...]:

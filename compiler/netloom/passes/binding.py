@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, did_you_mean
 from netloom.ir.declared import Declared, Field, Pair
 from netloom.ir.dims import Symbolic
 from netloom.ir.graph import Value
@@ -59,17 +59,18 @@ def bind_fields(
         if field is None:
             continue
         try:
-            value = evaluate(argument.value, names)
             bound.spans[field.name] = argument.span
+            value = evaluate(argument.value, names)
             bound.fields[field.name] = coerce(value, field, argument.value.span, call.what)
         except Failed as failure:
             bound.fields[field.name] = None
             for diagnostic in failure.diagnostics:
                 diagnostics.report(diagnostic)
+    misspelt = any(diagnostic.code == "E203" for diagnostic in diagnostics.found)
     for field in signature:
         if field.name in bound.fields:
             continue
-        if field.required:
+        if field.required and not misspelt:
             message = f"{call.what} needs `{field.name}`: {field.doc}"
             help = "it takes " + ", ".join(
                 each.name if each.required else f"{each.name}={text_of(each.default)}"
@@ -94,7 +95,7 @@ def _field_of(
         field: Field | None = next(positional, None)
         if field is None:
             most = len(by_name)
-            takes = "no arguments" if most == 0 else f"at most {most}"
+            takes = "no arguments" if most == 0 else f"at most {most} argument{'s' * (most > 1)}"
             message = f"{call.what} takes {takes}"
             diagnostics.report(Diagnostic("E203", message, argument.span, "one too many"))
             return None
@@ -107,7 +108,8 @@ def _field_of(
             return None
     if field.name in bound.fields:
         message = f"`{field.name}` is given twice"
-        diagnostics.report(Diagnostic("E211", message, argument.span))
+        note = Note("it is already given here", bound.spans.get(field.name))
+        diagnostics.report(Diagnostic("E211", message, argument.span, notes=(note,)))
         return None
     return field
 
@@ -148,10 +150,14 @@ PARAMETER_TYPES = {"int": int, "float": float, "bool": bool, "string": str, "lis
 def parameter_signature(parameters: Sequence[ast.Parameter]) -> list[Field]:
     """The parameters of a block or network as a signature; defaults are constants.
 
-    Raises `Failed`: E205 for an unknown type, and as `coerce` does for a default.
+    Raises `Failed`: E211 for a name that is used twice, E205 for an unknown type, and as `coerce`
+    does for a default.
     """
-    signature = []
+    signature: list[Field] = []
     for parameter in parameters:
+        if any(field.name == parameter.name.text for field in signature):
+            message = f"there are two parameters named `{parameter.name.text}`"
+            raise Failed(Diagnostic("E211", message, parameter.name.span))
         name, kind = parameter.name.text, PARAMETER_TYPES.get(parameter.type.text)
         if kind is None:
             message = f"there is no parameter type `{parameter.type.text}`"

@@ -73,8 +73,9 @@ def _build_network(network: ast.Network, construction: Construction) -> Built:
         construction.tell(failure)
     except Poisoned:
         pass
-    if not construction.heads and not construction.failed:
-        message = f"network `{network.name.text}` has no head, so nothing comes out of it"
+    if all(head.mode == "train" for head in construction.heads) and not construction.failed:
+        has = "a head in training only" if construction.heads else "no head"
+        message = f"network `{network.name.text}` has {has}, so nothing comes out of it"
         help = "name an output: `head logits = …`"
         construction.report(Diagnostic("E218", message, network.name.span, help=help))
     graph = Graph(

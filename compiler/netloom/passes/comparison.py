@@ -54,7 +54,7 @@ def _compare_one(operator: str, left: Any, right: Any) -> Proved | Refuted | Non
 
 def _compare_tuples(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
     if operator not in ("==", "!="):
-        return None
+        return Refuted({})  # lists have no order
     if len(left) != len(right):
         same: Proved | Refuted | None = Refuted({})
     else:

@@ -4,16 +4,17 @@ from dataclasses import dataclass, field, replace
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span
 from netloom.ir.declared import Reject
-from netloom.ir.dims import Dim, Size, evaluate, size, sizes
+from netloom.ir.dims import Dim, Size, evaluate, is_unwieldy, size, sizes
 from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import Type
 from netloom.passes.binding import Bound
-from netloom.passes.expressions import POISON, Names, Poison
+from netloom.passes.expressions import LARGEST, POISON, Names, Poison
 from netloom.passes.scopes import OpenScope
 from netloom.syntax import ast
 
-MAXIMUM_LAYERS = 200_000
+MAXIMUM_LAYERS = 20_000
+MAXIMUM_EXPANSIONS = 10_000
 MAXIMUM_BLOCK_DEPTH = 100
 
 Current = Value | Poison | None
@@ -96,11 +97,11 @@ class Construction:
         """The counterpart of `enter_block`."""
         self._calls.pop()
 
-    def spend(self, span: Span) -> None:
-        """Counts expansions, which bounds the time of a spec that places nothing (E217)."""
-        self._expansions += 1
-        if self._expansions > MAXIMUM_LAYERS:
-            message = f"blocks and repeats expand to more than {MAXIMUM_LAYERS:,}"
+    def spend(self, span: Span, times: int = 1) -> None:
+        """Counts expansions before they are made, which bounds the time of a check (E217)."""
+        self._expansions += times
+        if self._expansions > MAXIMUM_EXPANSIONS:
+            message = f"blocks and repeats expand more than {MAXIMUM_EXPANSIONS:,} times"
             raise Failed(Diagnostic("E217", message, span))
 
     def place(
@@ -116,6 +117,13 @@ class Construction:
             result_types = self._with_own_sizes(op, op.results())
         except Reject as reject:
             raise Failed(_rejection(reject, op, span, bound, branches)) from None
+        for dim in (dim for each in result_types for dim in each.shape):
+            if is_unwieldy(dim):
+                message = f"what `{op.name}` gives has a size that is too complicated to follow"
+                raise Failed(Diagnostic("E217", message, span))
+            if isinstance(dim, int) and dim > LARGEST:
+                message = f"what `{op.name}` gives has a size beyond 64 bits"
+                raise Failed(Diagnostic("E217", message, span))
         if len(self.layers) >= MAXIMUM_LAYERS:
             message = f"the network has more than {MAXIMUM_LAYERS:,} layers"
             raise Failed(Diagnostic("E217", message, span))
@@ -145,7 +153,9 @@ class Construction:
 
     def _own_size(self, wanted: Size) -> Dim:
         name, number = wanted.name, 1
-        while name in self._data_sizes:
+        shapes = [value.type.shape for value in (*self.inputs, *self.targets)]
+        declared = {each.name for shape in shapes for dim in shape for each in sizes(dim)}
+        while name in self._data_sizes | declared:
             number += 1
             name = f"{wanted.name}{number}"
         self._data_sizes.add(name)

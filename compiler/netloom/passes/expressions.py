@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.diagnostics import Diagnostic, Failed, Span, did_you_mean
-from netloom.ir.dims import Dim, Symbolic
+from netloom.ir.dims import Dim, Symbolic, is_unwieldy
 from netloom.ir.equality import Proved
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, shape_text
@@ -14,6 +14,7 @@ from netloom.passes.comparison import compare
 from netloom.syntax import ast
 
 LARGEST = 2**63 - 1
+MAXIMUM_ELEMENTS = 10_000
 
 
 class Poison:
@@ -76,12 +77,14 @@ def evaluate(expression: ast.Expression, names: Names) -> Any:
         case ast.Number() | ast.Text() | ast.Truth():
             return expression.value
         case ast.Sequence():
-            return tuple(evaluate(item, names) for item in expression.items)
+            return _sequence(expression, names)
         case ast.Variable():
             return _lookup(expression, names)
         case ast.Incoming():
             if names.entry is None:
-                raise _failure("E212", "there is no value for `in` to mean here", expression.span)
+                help = "`in` is what enters a block or a brace; here, call the value by its name"
+                message = "there is no value for `in` to mean here"
+                raise _failure("E212", message, expression.span, help)
             return _clean(names.entry)
         case ast.Attribute():
             return _attribute(expression, names)
@@ -126,6 +129,20 @@ def text_of(value: Any) -> str:
         case Value():
             return str(value.type)
     return str(value)
+
+
+def _sequence(expression: ast.Sequence, names: Names) -> tuple[Any, ...]:
+    """A list. One of lists is counted to the bottom, because naming a list twice doubles it."""
+    items = tuple(evaluate(item, names) for item in expression.items)
+    count, waiting = 0, [items]
+    while waiting:
+        here = waiting.pop()
+        count += len(here)
+        if count > MAXIMUM_ELEMENTS:
+            message = f"this list has more than {MAXIMUM_ELEMENTS:,} elements"
+            raise _failure("E217", message, expression.span)
+        waiting += [item for item in here if isinstance(item, tuple)]
+    return items
 
 
 def _lookup(variable: ast.Variable, names: Names) -> Any:
@@ -252,6 +269,8 @@ def _arithmetic(operator: str, left: Any, right: Any, span: Span) -> Any:
         if right == 0:
             raise _failure("E216", "division by 0", span)
     result = _OPERATIONS[operator](left, right)
+    if is_unwieldy(result):
+        raise _failure("E217", "this size is too complicated to follow", span)
     if isinstance(result, int) and abs(result) > LARGEST:
         raise _failure("E216", "the result is beyond 64 bits", span)
     if isinstance(result, float) and not math.isfinite(result):

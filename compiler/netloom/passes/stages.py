@@ -51,7 +51,7 @@ class Stages:
         results: Results = (POISON,)
         for index, stage in enumerate(pipeline.stages):
             if index and isinstance(place.current, Poison):
-                self._look_over(stage)
+                self._look_over(stage, place)
                 continue
             try:
                 results = self._stage(stage, place, steps, naming, first=index == 0)
@@ -60,6 +60,7 @@ class Stages:
                 self.construction.tell(failure)
                 place.current = POISON
             except Poisoned:
+                self._look_over(stage, place)
                 place.current = POISON
         return (POISON,) if isinstance(place.current, Poison) else results
 
@@ -103,9 +104,11 @@ class Stages:
         message = "with several inputs there is no current value"
         raise Failed(Diagnostic("E212", message, span, help=f"begin with one of {names}"))
 
-    def _look_over(self, stage: ast.Stage) -> None:
+    def _look_over(self, stage: ast.Stage, place: Place) -> None:
         """Reports misspelt names in a stage that cannot be placed."""
-        if not isinstance(stage, ast.Call) or stage.name.text in self.construction.blocks:
+        if not isinstance(stage, ast.Call):
+            return
+        if stage.name.text in self.construction.blocks or stage.name.text in place.names.values:
             return
         declared = Op.registry.get(stage.name.text)
         if declared is None:
@@ -229,6 +232,7 @@ class Stages:
     ) -> Value | Poison:
         start = whole_number_of(stage.start, place.names) if stage.start else 0
         stop = whole_number_of(stage.stop, place.names)
+        self.construction.spend(stage.span, max(0, stop - start))
         path = naming.path(stage, "repeat")
         scope = Scope("repeat", path, entry)
         outer = Place(place.names, OpenScope(scope, set()), entry)
@@ -236,7 +240,6 @@ class Stages:
         for index, counter in enumerate(range(start, stop)):
             if isinstance(current, Poison):
                 break
-            self.construction.spend(stage.span)
             values = {stage.variable.text: counter} if stage.variable else {}
             iteration: Steps = []
             current = self._brace(

@@ -29,13 +29,16 @@ class Statements:
     def run(self, statements: tuple[ast.Statement, ...], place: Place) -> None:
         """Runs statements one after the other; a mistake in one does not stop the next."""
         for statement in statements:
+            before = place.current
             try:
                 self._statement(statement, place)
+                continue
             except Failed as failure:
                 self.construction.tell(failure)
-                place.current = POISON
             except Poisoned:
-                place.current = POISON
+                pass
+            moves = isinstance(statement, ast.Input | ast.If | ast.Flow)
+            place.current = POISON if moves else before
 
     def _statement(self, statement: ast.Statement, place: Place) -> None:
         match statement:
@@ -50,7 +53,7 @@ class Statements:
             case ast.Require():
                 self._require(statement, place)
             case ast.Let():
-                self._define(statement.name, evaluate(statement.value, place.names), place)
+                self._let(statement, place)
             case ast.If():
                 self._if(statement, place)
             case ast.Flow():
@@ -107,9 +110,11 @@ class Statements:
         if not place.is_network:
             message = "a head stands in a network, not in a block"
             raise Failed(Diagnostic("E215", message, statement.span))
-        if any(head.name == name.text for head in self.construction.heads):
-            message = f"there are two heads named `{name.text}`"
-            raise Failed(Diagnostic("E211", message, name.span))
+        for head in self.construction.heads:
+            if head.name == name.text:
+                message = f"there are two heads named `{name.text}`"
+                note = Note("the first one is here", head.span)
+                raise Failed(Diagnostic("E211", message, name.span, notes=(note,)))
         if statement.pipeline is None:
             value = self._value_for_head(name, place)
         else:
@@ -133,6 +138,14 @@ class Statements:
         notes = self.construction.call_chain()
         requirement = Requirement(statement.condition, names, statement.span, notes)
         self.construction.requirements.append(requirement)
+
+    def _let(self, statement: ast.Let, place: Place) -> None:
+        try:
+            value = evaluate(statement.value, place.names)
+        except (Failed, Poisoned):
+            self._define(statement.name, POISON, place)
+            raise
+        self._define(statement.name, value, place)
 
     def _if(self, statement: ast.If, place: Place) -> None:
         if truth_of(statement.condition, place.names):

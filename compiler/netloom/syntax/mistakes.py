@@ -43,6 +43,11 @@ def explain(
     expected = set(problem.accepts or problem.expected)
     if source.text.startswith("=>", start):
         return Diagnostic("E101", "`=>` is not an arrow", found, help="a pipeline is written `->`")
+    if token in ("/", "//"):
+        help_line = "comments begin with `#`"
+        return Diagnostic(
+            "E101", f"`{token}` cannot stand here", found, "unexpected", help=help_line
+        )
     return Diagnostic(
         "E101",
         f"`{token}` cannot stand here",
@@ -58,9 +63,9 @@ def _explain_character(source: Source, start: int) -> Diagnostic:
     if character == '"':
         help_line = 'a string ends on the line on which it begins; escapes are \\" \\\\ \\n \\t'
         return Diagnostic("E102", "this string does not end", span, help=help_line)
-    if character in "/;":
-        meaning = "comments begin with `#`" if character == "/" else "statements need no separator"
-        return Diagnostic("E102", f"`{character}` cannot stand here", span, help=meaning)
+    if character == ";":
+        help_line = "statements need no separator"
+        return Diagnostic("E102", "`;` cannot stand here", span, help=help_line)
     if character.isdigit():
         end = start
         while end < len(source.text) and (source.text[end].isalnum() or source.text[end] == "_"):
@@ -99,6 +104,8 @@ def _expectation(source: Source, expected: set[str], start: int) -> str | None:
     before = source.text[:start].rstrip()
     if before.endswith("->"):
         return "after `->` comes an operator, a block or a join"
+    if before.endswith("=") and "INT" not in expected:
+        return "a name stands for what a pipeline makes; a constant is named by `let`"
     if "RBRACE" in expected and "NAME" in expected:
         return "a statement begins with a name or a keyword"
     if expected == {"NETWORK", "BLOCK", "TRAIN", "$END"} or "NETWORK" in expected:

@@ -80,7 +80,7 @@ class Learner(lightning.LightningModule):
         value = loss.item()
         if not math.isfinite(value):
             self._give_up(f"the loss is {value} in epoch {self.current_epoch + 1}, step {step}")
-        self.train_loss.update(value, _samples(batch))
+        _add(self.train_loss, loss, batch)
         self.watcher.stepped(step, value)
         return loss
 
@@ -92,15 +92,14 @@ class Learner(lightning.LightningModule):
         self.watcher.interrupted()
         tensors = self._tensors(batch, "infer")
         if self.program.evaluated_loss:
-            self.val_loss.update(_sum(self.program.evaluated_loss, tensors), _samples(batch))
+            _add(self.val_loss, _sum(self.program.evaluated_loss, tensors), batch)
         for metric, gathered in zip(self.program.metrics, self.gathered, strict=True):
             metric.update(gathered, tensors)
 
     def on_train_epoch_end(self) -> None:
         """Runs after the evaluation. Nothing that is not finite is ever handed on, or saved."""
+        self.check_weights()
         epoch, step = self.current_epoch + 1, self.global_step
-        if not all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values()):
-            self._give_up(f"the weights are not finite after epoch {epoch}, step {step}")
         val_loss = self.val_loss.compute().item() if self.program.evaluated_loss else None
         if val_loss is not None and not math.isfinite(val_loss):
             self._give_up(f"the validation loss is {val_loss} after epoch {epoch}")
@@ -116,6 +115,11 @@ class Learner(lightning.LightningModule):
                 time.monotonic() - self.began,
             )
         )
+
+    def check_weights(self) -> None:
+        """Raises `Failed` (E507) if any of the weights is not finite."""
+        if not all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values()):
+            self._give_up(f"the weights are not finite after step {self.global_step}")
 
     def _tensors(self, batch: Batch, mode: Literal["train", "infer"]) -> Tensors:
         """The inputs, targets and heads of a batch, by the values of the graph."""
@@ -163,8 +167,8 @@ def fit(
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps Lightning's advertisement, advice on workers and own deprecations off the screen."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    """Keeps Lightning's advertisement, its log and its own deprecations off the screen."""
+    logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -183,5 +187,7 @@ def _sum(terms: tuple[Term, ...], tensors: Tensors) -> torch.Tensor:
     return torch.stack([term.weight * term.loss.value(tensors) for term in terms]).sum()
 
 
-def _samples(batch: Batch) -> int:
-    return len(next(iter(batch.values())))
+def _add(mean: MeanMetric, loss: torch.Tensor, batch: Batch) -> None:
+    """Counts the loss of a batch once for each sample."""
+    # Not as a weight, which is ignored where NaN is not (torchmetrics issue 3434).
+    mean.update(loss.detach().expand(len(next(iter(batch.values())))))

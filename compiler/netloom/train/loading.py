@@ -6,8 +6,8 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from netloom.train.augmentations import Augmentation, Transform
-from netloom.train.order import batch_ends, batches, order, sample_seed
+from netloom.train.augmentations import Augmentation, augmented
+from netloom.train.order import batch_ends, batches, generator, order
 from netloom.train.preprocessing import Array
 from netloom.train.sources import Dataset, Field, Samples
 
@@ -61,29 +61,19 @@ class Augmented(TorchDataset[Batch]):
         seed: int,
     ) -> None:
         self.samples = samples
+        self.images = [field.name for field in fields if field.preprocessing]
+        self.augment = augment
         self.seed = seed
-        self.transforms: dict[str, list[Transform]] = {
-            field.name: [each.transform((field.shape[1], field.shape[2])) for each in augment]
-            for field in fields
-            if field.preprocessing and augment
-        }
 
     def __getitem__(self, key: Key) -> Batch:
         epoch, index = key
-        sample = _tensors(self.samples[index])
-        if not self.transforms:
-            return sample
-        # Torchvision draws from the default generator and takes no other.
-        state = torch.default_generator.get_state()
-        try:
-            for name, transforms in self.transforms.items():
-                # Each image of a sample is changed alike.
-                torch.default_generator.manual_seed(sample_seed(self.seed, epoch, index))
-                for transform in transforms:
-                    sample[name] = transform(sample[name])
-        finally:
-            torch.default_generator.set_state(state)
-        return sample
+        sample = dict(self.samples[index])
+        if self.augment:
+            for name in self.images:
+                # Several images of one sample are changed alike.
+                random = generator(self.seed, epoch, index)
+                sample[name] = augmented(sample[name], self.augment, random)
+        return _tensors(sample)
 
 
 class Plain(TorchDataset[Batch]):

@@ -14,13 +14,13 @@ Item = TypeVar("Item")
 
 def order(seed: int, epoch: int, count: int) -> list[int]:
     """The indices 0 to count - 1 in the order of one epoch."""
-    shuffled: list[int] = _generator(seed, epoch).permutation(count).tolist()
+    shuffled: list[int] = numpy.random.default_rng((seed, epoch)).permutation(count).tolist()
     return shuffled
 
 
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """The seed of what is random about one sample in one epoch."""
-    return int(_generator(seed, epoch, index).integers(2**63))
+def generator(seed: int, epoch: int, index: int) -> numpy.random.Generator:
+    """Of what is random about one sample in one epoch."""
+    return numpy.random.default_rng((seed, epoch, index))
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
@@ -40,7 +40,3 @@ def batch_ends(count: int, size: int) -> list[int]:
     if len(ends) > 1 and size > 1 and ends[-1] - ends[-2] == 1:
         del ends[-2]
     return ends
-
-
-def _generator(*key: int) -> numpy.random.Generator:
-    return numpy.random.default_rng(key)

@@ -37,13 +37,17 @@ def plot(history: History, path: Path, title: str) -> None:
 def _draw_losses(axes: "Axes", history: History) -> None:
     epochs = [epoch.epoch for epoch in history.epochs]
     losses = [epoch.train_loss for epoch in history.epochs]
-    axes.plot(epochs, losses, color=TRAIN, label="training")
+    axes.plot(epochs, losses, ".-", color=TRAIN, label="training")
     if history.program.evaluated_loss:
-        val_losses = [epoch.val_loss or 0.0 for epoch in history.epochs]
-        axes.plot(epochs, val_losses, color=TEST, label="validation")
+        val_losses = [epoch.val_loss for epoch in history.epochs if epoch.val_loss is not None]
+        axes.plot(epochs, val_losses, ".-", color=TEST, label="validation")
         losses = losses + val_losses
-    if min(losses) > 0:
+    if 0 < 10 * min(losses) < max(losses):
+        ticker = need("matplotlib.ticker", "train")
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_title("loss", fontsize=10, color=TEXT)
 
 
@@ -54,22 +58,25 @@ def _draw_metrics(axes: "Axes", history: History) -> None:
     for index, (name, metric) in enumerate(zip(names, history.program.metrics, strict=True)):
         values = [epoch.metrics[name] for epoch in history.epochs]
         colour = METRICS[index % len(METRICS)]
-        axes.plot(epochs, values, color=colour, label=name.replace("_", " "))
+        axes.plot(epochs, values, ".-", color=colour, label=name.replace("_", " "))
         if index == 0 and best is not None:
             label = f"best: {metric.text(best.metrics[name])} in epoch {best.epoch}"
-            axes.plot(best.epoch, best.metrics[name], "o", color=colour, label=label)
+            axes.plot(best.epoch, best.metrics[name], "o", color=colour, label=label, zorder=3)
     if all(metric.is_share for metric in history.program.metrics):
-        axes.yaxis.set_major_formatter(need("matplotlib.ticker", "train").PercentFormatter(1.0))
+        percent = need("matplotlib.ticker", "train").PercentFormatter(1, symbol=" %")
+        axes.yaxis.set_major_formatter(percent)
     axes.set_title("on the validation data", fontsize=10, color=TEXT)
 
 
 def _tidy(axes: "Axes", epochs: list[Epoch]) -> None:
     axes.set_xlabel("epoch", color=TEXT)
-    axes.set_xlim(1, max(2, epochs[-1].epoch))
-    axes.xaxis.set_major_locator(need("matplotlib.ticker", "train").MaxNLocator(integer=True))
-    axes.margins(x=0.02)
+    last = max(2, epochs[-1].epoch)
+    margin = last / 40
+    axes.set_xlim(1 - margin, last + margin)
+    locator = need("matplotlib.ticker", "train").MaxNLocator(integer=True, steps=[1, 2, 5, 10])
+    axes.xaxis.set_major_locator(locator)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=TEXT, which="both")
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(fontsize=9, labelcolor=TEXT, edgecolor="none", framealpha=1)

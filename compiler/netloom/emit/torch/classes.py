@@ -114,7 +114,7 @@ def _fresh_name(scope: Scope, taken: set[str]) -> str:
     number = 1
     while True:
         for candidate in candidates:
-            if candidate not in taken and candidate not in ("Tensor", "OrderedDict", "F"):
+            if candidate not in taken:
                 taken.add(candidate)
                 return candidate
         number += 1

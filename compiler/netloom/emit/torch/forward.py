@@ -60,7 +60,7 @@ def body_of_network(graph: Graph, made: Mapping[int, Invoke], alive: set[int]) -
     writer.lines(graph.scope)
     training = {id(layer) for layer in graph.layers_in("train")}
     inference = {id(layer) for layer in graph.layers_in("infer")}
-    for statement in writer.body.statements:
+    for statement in writer.body.statements if len(heads) > 1 else ():
         makers = {id(value.layer) for value in statement.results}
         if not makers & inference:
             statement.mode = "train"

@@ -1,0 +1,226 @@
+"""Whatever a file holds, the compiler answers soon, with a result or with diagnostics."""
+
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netloom.compile import check
+from netloom.diagnostics import Diagnostic, Failed, Source
+from netloom.diagnostics.render import render
+from netloom.syntax.source import from_bytes, read
+from specimens import SPECS, built, mistakes, net
+
+LENET = next(path for path in SPECS if path.stem == "lenet")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_mean_the_same() -> None:
+    text = LENET.read_text(encoding="utf-8")
+    source = from_bytes("net.loom", b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert source.text == text
+    assert check(source).networks
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"relu\rrelu", "control character 0x0d"),
+        (b"relu\r\r\n", "control character 0x0d"),
+        (b"relu\x00", "control character 0x00"),
+        (b"# \x1b[2J", "control character 0x1b"),
+        ("# \x85".encode(), "control character 0x85"),
+        ("# \u202e".encode(), "right-to-left override"),
+        ("# \u2066".encode(), "left-to-right isolate"),
+        ("# \u2028".encode(), "line separator"),
+    ],
+)
+def test_characters_that_mislead_are_refused_with_their_place(content: bytes, what: str) -> None:
+    with pytest.raises(Failed) as failed:
+        from_bytes("net.loom", content)
+    (found,) = failed.value.diagnostics
+    assert found.code == "E002"
+    assert what in found.message
+    assert found.span
+    assert not found.span.source.text[found.span.start].isprintable()
+
+
+@pytest.mark.parametrize("character", ["é", "卷", "🙂", "\t"])
+def test_other_characters_may_stand_in_comments(character: str) -> None:
+    assert check(from_bytes("net.loom", (f"# {character}\n" + net("relu")).encode())).networks
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"relu \xc3", b"\xed\xa0\x80", b"PK\x03\x04\x80"])
+def test_what_is_not_utf_8_is_refused(content: bytes) -> None:
+    with pytest.raises(Failed) as failed:
+        from_bytes("net.loom", content)
+    assert failed.value.diagnostics[0].code == "E002"
+
+
+def test_a_file_that_is_missing_names_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "there.loom").touch()
+    with pytest.raises(Failed) as failed:
+        read(tmp_path / "here.loom")
+    (found,) = failed.value.diagnostics
+    assert found.code == "E001"
+    assert "there.loom" in (found.help or "")
+
+
+def test_a_folder_is_not_a_spec(tmp_path: Path) -> None:
+    with pytest.raises(Failed) as failed:
+        read(tmp_path)
+    (found,) = failed.value.diagnostics
+    assert found.code == "E001"
+    assert "is a folder" in found.message
+
+
+BRACKETS = {
+    "parentheses": ("conv(", "(", "4", ")", ", 3)"),
+    "lists": ("conv(4, ", "[", "3", "]", ")"),
+    "functions": ("conv(4, ", "shape(", "image", ")", ")"),
+    "conditions": ("", "if true { ", "relu", " }", ""),
+}
+
+
+def _nested(kind: str, depth: int) -> str:
+    """A network in which brackets of one kind are nested, those of the network and call counted."""
+    before, opening, innermost, closing, after = BRACKETS[kind]
+    inside = depth - 1 - before.count("(")
+    return net(f"{before}{opening * inside}{innermost}{closing * inside}{after}")
+
+
+@pytest.mark.parametrize("kind", BRACKETS)
+def test_200_brackets_in_one_another_are_read_and_201_are_refused(kind: str) -> None:
+    refused = {found.code for found in _told(_nested(kind, 200))}
+    assert "E217" not in refused
+    assert [found.code for found in mistakes(_nested(kind, 201))] == ["E217"]
+
+
+def _told(text: str) -> tuple[Diagnostic, ...]:
+    """The diagnostics of a spec, which may have none."""
+    try:
+        check(Source("net.loom", text))
+    except Failed as failure:
+        return failure.diagnostics
+    return ()
+
+
+def _blocks(innermost: str) -> str:
+    """Forty blocks, each of which calls the next one twice."""
+    chain = "".join(f"block b{i}() {{ b{i + 1}  b{i + 1} }}\n" for i in range(40))
+    return f"{chain}block b40() {{ {innermost} }}\n" + net("b0")
+
+
+SECOND = 3
+"""A second, and what other tests beside this one may cost it."""
+
+BOMBS = {
+    "a long repeat": net("repeat 1_000_000_000 { relu }"),
+    "a long range": net("repeat i in 7..1_000_000_007 { conv(i, 1) }"),
+    "repeats in repeats": net("repeat 500 { repeat 500 { repeat 500 { relu } } }"),
+    "repeats of nothing": net("repeat 99_999 { repeat 99_999 { } }"),
+    "blocks": _blocks("relu"),
+    "blocks of nothing": _blocks(""),
+    "blocks in branches": _blocks("concat { in in }"),
+    "doubled channels": net("repeat 100 { concat { in in } }"),
+    "a product of sums": net("relu", "N, 3, " + "*".join(["(a + b + c)"] * 60) + ", w"),
+    "a power": net("relu", "N, 3, " + "*".join(["h"] * 2_000) + ", w"),
+    "many sizes": net("relu", "N, 3, " + " + ".join(f"h{i}" for i in range(2_000)) + ", w"),
+    "floors in floors": net("repeat 60 { upsample(3) -> maxpool(2) }", "N, 3, h, w"),
+    "100,000 parentheses": net(f"conv({'(' * 100_000}4{')' * 100_000}, 3)"),
+    "100,000 braces": net("if true { " * 100_000 + "}" * 100_000),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_bombs_are_refused_within_a_second(bomb: str) -> None:
+    begin = time.process_time()
+    assert {found.code for found in mistakes(BOMBS[bomb])} == {"E217"}
+    assert time.process_time() - begin < SECOND
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "upsample(1_000_000_000)",
+        "upsample(9_973) -> upsample(9_967)",
+        "deconv(3, 2, stride=1_000_000)",
+        "deconv(3, 1, stride=2) -> conv(3, 1_000_000_001)",
+        "conv(1_000_000_000, 3) -> conv(1_000_000_000, 1)",
+        "repeat 60 { concat { in in } }",
+        "repeat 5 { upsample(3) -> maxpool(2) }",
+    ],
+)
+def test_large_numbers_take_no_longer_than_small_ones(body: str) -> None:
+    begin = time.process_time()
+    assert built(net(body, "N, 3, h, w"))
+    assert time.process_time() - begin < SECOND
+
+
+def test_a_check_imports_none_of_the_heavy_libraries() -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from netloom.compile import check_file
+for path in {[str(path) for path in SPECS]!r}:
+    check_file(Path(path))
+print(*({{"torch", "onnx", "onnxruntime", "numpy", "rich", "typer"}} & set(sys.modules)))
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "\n"), found.stderr
+
+
+TOKEN = re.compile(r'"[^"\n]*"|#[^\n]*|\w+|->|\.\.|[<>=!]=|//|\s+|.', re.DOTALL)
+
+
+def _mutated(text: str, chance: random.Random) -> str:
+    """The text with some of its tokens or characters deleted, doubled, exchanged or replaced."""
+    pieces = TOKEN.findall(text) if chance.random() < 0.7 else list(text)
+    for _ in range(chance.choice([1, 1, 2, 4])):
+        here, there = chance.randrange(len(pieces)), chance.randrange(len(pieces))
+        match chance.choice(["delete", "double", "exchange", "insert", "overwrite"]):
+            case "delete":
+                del pieces[here : here + chance.choice([1, 1, 3])]
+            case "double":
+                pieces.insert(here, pieces[here])
+            case "exchange":
+                pieces[here], pieces[there] = pieces[there], pieces[here]
+            case "insert":
+                pieces.insert(here, chance.choice(STRANGERS))
+            case _:
+                pieces[here] = pieces[there]
+    return "".join(pieces)
+
+
+STRANGERS = [
+    *'{}()[],=:-*/%.<>"#\\;é\n\t0',
+    *("in", "if", "else", "repeat", "block", "network", "head", "train", "infer", "require"),
+    *("let", "not", "and", "or", "concat", "add", "->", "..", "==", "999999999999", "-1", "0.5"),
+    *("1e300", "true", "[1, 2]", "image", "shape(x)", "rf(image)", "N", "h"),
+]
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_a_mutated_spec_is_sound_or_has_mistakes_that_can_be_shown(seed: int) -> None:
+    chance = random.Random(seed)
+    text = _mutated(SPECS[seed % len(SPECS)].read_text(encoding="utf-8"), chance)
+    _is_answered(text)
+
+
+@given(st.lists(st.sampled_from([*STRANGERS, "relu", "conv(4, 3)", "a =", "b ="])))
+def test_familiar_pieces_in_any_order_are_answered(pieces: list[str]) -> None:
+    _is_answered(net(" ".join(pieces), "N, 3, h, w"))
+
+
+def _is_answered(text: str) -> None:
+    told = _told(text)
+    for found in told:
+        for span in filter(None, [found.span, *(note.span for note in found.notes)]):
+            assert 0 <= span.start <= span.end <= len(text)
+    assert render(told).count("error[") >= len(told)
+    assert render(told, colour=True).count("\x1b[1;31merror[") == len(told)
