@@ -1,4 +1,4 @@
-"""Layers that cannot be built or run, each as a spec would call it and as PyTorch is asked for it."""
+"""Layers that cannot be built or run, each as a spec calls it and as PyTorch is asked for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

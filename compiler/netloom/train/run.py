@@ -54,7 +54,7 @@ class Options:
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-def train(spec: Spec, options: Options = Options()) -> Path:  # noqa: B008  frozen, so never changed
+def train(spec: Spec, options: Options) -> Path:
     """Trains one network of a spec and returns its run directory.
 
     Equal seeds give equal weights on the same CPU with the same versions. Ctrl-C and SIGTERM end
@@ -156,7 +156,8 @@ class _Run:
 
     def finish(self, seconds: float, stopped: Interrupted | None) -> None:
         """Writes result and picture, if at least one epoch is whole, and says how it went."""
-        last, best = (self.history.epochs or [None])[-1], self.history.best
+        last = self.history.epochs[-1] if self.history.epochs else None
+        best = self.history.best
         result = {
             "status": f"stopped by {stopped}" if stopped else "finished",
             "seconds": round(seconds, 3),
