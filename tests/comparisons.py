@@ -57,7 +57,6 @@ def bound(shape: Shape, sizes: Sizes, found: tuple[int, ...]) -> tuple[int, ...]
     )
 
 
-
 def compare_refusal(refused: Refused) -> None:
     """What PyTorch cannot build or run is told to be a mistake, by a rule of the operators."""
     assert not refused.runs(), f"PyTorch runs {refused}"
@@ -108,7 +107,6 @@ def compare_macs(case: Case) -> None:
         single = {**sizes, "N": 1}
         stated = evaluate_to_int(network.cost.macs, single)
         assert stated == count_macs(module, case.inputs(single)), sizes
-
 
 
 def compare_fields(case: Case, exact_at_borders: bool = True) -> None:
@@ -175,7 +173,6 @@ def _compare_word(
 
 def _is_causal(network: Network) -> bool:
     return any(layer.op.name in CAUSAL for layer in network.graph.layers)
-
 
 
 def compare_emitted_pytorch(case: Case) -> None:
