@@ -1,8 +1,6 @@
 """Symbolic dimensions against whole numbers: what is claimed for all sizes is tried at many."""
 
 import itertools
-import operator
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import hypothesis.strategies as st
@@ -19,54 +17,9 @@ from netloom.ir.dims import (
     size,
     sizes,
 )
-from netloom.ir.equality import Proved, Refuted, Undecided, equal, less_or_equal
+from terms import LARGE, NAMES, POLYNOMIALS, SMALL, TERMS, Term
 
 h, w, n = size("h"), size("w"), size("n")
-
-NAMES = ("h", "w", "n")
-SMALL = [
-    dict(zip(NAMES, values, strict=True)) for values in itertools.product((1, 2, 3, 4, 7), repeat=3)
-]
-LARGE = [{"h": 97, "w": 224, "n": 1}, {"h": 1021, "w": 640, "n": 33}]
-
-
-# ---- an independent reading of the same arithmetic: Python's own integers
-
-OPERATORS: Mapping[str, Callable[[int, int], int]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "//": operator.floordiv,
-}
-
-
-@dataclass(frozen=True)
-class Term:
-    """A tree of arithmetic, written as text for failures."""
-
-    text: str
-
-    def number(self, binding: Mapping[str, int]) -> int:
-        """Python's own answer."""
-        return int(eval(self.text, {}, dict(binding)))
-
-    def dim(self) -> Dim:
-        """The compiler's answer."""
-        found: Dim = eval(self.text, {}, {name: size(name) for name in NAMES})
-        return found
-
-
-def _linked(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.builds("({} {} {})".format, parts, st.sampled_from(["+", "-", "*"]), parts)
-
-
-def _divided(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.builds("({} // {})".format, parts, st.integers(1, 9))
-
-
-LEAVES = st.sampled_from(NAMES) | st.integers(-9, 9).map("({})".format)
-POLYNOMIALS = st.recursive(LEAVES, _linked, max_leaves=6).map(Term)
-TERMS = st.recursive(LEAVES, lambda parts: _linked(parts) | _divided(parts), max_leaves=6).map(Term)
 
 
 @given(TERMS)
@@ -95,9 +48,6 @@ def test_a_dimension_is_printed_as_a_spec_could_write_it(term: Term) -> None:
 def test_a_dimension_without_sizes_is_a_number(term: Term) -> None:
     dim = term.dim()
     assert isinstance(dim, Symbolic) == bool(sizes(dim))
-
-
-# ---- canonical form
 
 
 @pytest.mark.parametrize(
@@ -167,71 +117,6 @@ def test_a_floor_of_a_floor_is_one_floor(term: Term, first: int, second: int) ->
 )
 def test_printed_form(dim: Dim, text: str) -> None:
     assert str(dim) == text
-
-
-# ---- equality and order
-
-
-@given(TERMS, TERMS)
-def test_equality_is_decided_rightly(a: Term, b: Term) -> None:
-    match equal(a.dim(), b.dim()):
-        case Proved():
-            assert all(a.number(each) == b.number(each) for each in (*SMALL, *LARGE))
-        case Refuted(witness):
-            binding = {**dict.fromkeys(NAMES, 1), **witness}
-            assert a.number(binding) != b.number(binding)
-
-
-@given(TERMS, TERMS)
-def test_order_is_decided_rightly(a: Term, b: Term) -> None:
-    match less_or_equal(a.dim(), b.dim()):
-        case Proved():
-            assert all(a.number(each) <= b.number(each) for each in (*SMALL, *LARGE))
-        case Refuted(witness):
-            binding = {**dict.fromkeys(NAMES, 1), **witness}
-            assert a.number(binding) > b.number(binding)
-
-
-@given(POLYNOMIALS.filter(lambda term: len(sizes(term.dim())) < 2), st.integers(2, 6))
-def test_an_identity_of_floors_is_proved(term: Term, divisor: int) -> None:
-    x = term.dim()
-    assert equal(_floors_of_shifts(x, divisor), x) == Proved()
-    assert isinstance(equal(_floors_of_shifts(x + 1, divisor), x), Refuted)
-
-
-@pytest.mark.parametrize("count", range(1, 9))
-def test_an_order_of_many_sizes_is_refuted_at_ones(count: int) -> None:
-    total: Dim = 0
-    for index in range(count):
-        total = total + size(f"s{index}")
-    assert less_or_equal(count, total) == Proved()
-    assert isinstance(less_or_equal(count + 1, total), Refuted)
-
-
-@pytest.mark.parametrize("count", range(1, 9))
-def test_a_difference_of_many_sizes_is_refuted(count: int) -> None:
-    sides = [size(f"s{index}") for index in range(count)]
-    verdict = equal(product(tuple(sides)), product((*sides, *sides)))
-    assert isinstance(verdict, Refuted)
-    assert set(verdict.witness) == {f"s{index}" for index in range(count)}
-
-
-def test_a_difference_that_only_large_sizes_show_is_not_proved() -> None:
-    assert equal(h // 1000, 0) != Proved()
-    assert less_or_equal(h // 1000, 0) != Proved()
-
-
-def _floors_of_shifts(dim: Dim, divisor: int) -> Dim:
-    """A long way of writing `dim` (Hermite's identity)."""
-    return sum(((dim + shift) // divisor for shift in range(divisor)), start=0)
-
-
-def test_more_residues_than_the_budget_are_left_undecided() -> None:
-    assert equal(_floors_of_shifts(h, 97), h) == Proved()
-    assert equal(_floors_of_shifts(h, 97) + _floors_of_shifts(w, 97), h + w) == Undecided()
-
-
-# ---- windows
 
 
 @dataclass(frozen=True)

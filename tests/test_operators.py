@@ -9,11 +9,13 @@ import pytest
 
 import oracles
 from comparisons import (
+    compare_attributes,
     compare_emitted_pytorch,
     compare_fields,
     compare_macs,
     compare_onnx,
     compare_parameters,
+    compare_refusal,
     compare_shapes,
     compare_training,
     compiled,
@@ -21,8 +23,7 @@ from comparisons import (
 from netloom.ir.op import Op
 from oracles.case import Case
 from oracles.operators import CASES
-
-# ---- what the cases cover
+from oracles.refused import CONV, OTHERS, Refused
 
 
 def test_oracles_share_no_code_with_the_compiler() -> None:
@@ -67,9 +68,6 @@ def test_every_pair_is_tried_with_different_sides() -> None:
             assert not pairs or any(a != b for a, b in pairs), f"{name}({argument}=)"
 
 
-# ---- the facts
-
-
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -108,3 +106,13 @@ def test_emitted_pytorch_trains_like_the_reference(case: Case) -> None:
 @every_case
 def test_onnx_runtime_computes_the_reference(case: Case) -> None:
     compare_onnx(case)
+
+
+@every_case
+def test_every_onnx_attribute_is_stated(case: Case) -> None:
+    compare_attributes(case)
+
+
+@pytest.mark.parametrize("refused", [*CONV, *OTHERS], ids=str)
+def test_what_pytorch_cannot_run_is_a_mistake(refused: Refused) -> None:
+    compare_refusal(refused)

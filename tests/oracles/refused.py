@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from oracles.case import network
+
 MAP = (2, 6, 9, 11)
 FEATURES = (2, 12)
 SEQUENCE = (2, 5, 7)
@@ -21,6 +23,11 @@ class Refused:
 
     def __str__(self) -> str:
         return self.call
+
+    @property
+    def text(self) -> str:
+        """The call as a spec with one network."""
+        return network({"x": self.shape}, f"y = {self.call}", "y")
 
     def runs(self) -> bool:
         """Whether PyTorch builds the layer and gets at least one number out of it."""

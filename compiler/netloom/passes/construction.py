@@ -14,6 +14,7 @@ from netloom.passes.scopes import OpenScope
 from netloom.syntax import ast
 
 MAXIMUM_LAYERS = 200_000
+MAXIMUM_EXPANSIONS = 200_000
 MAXIMUM_BLOCK_DEPTH = 100
 
 Current = Value | Poison | None
@@ -96,11 +97,11 @@ class Construction:
         """The counterpart of `enter_block`."""
         self._calls.pop()
 
-    def spend(self, span: Span) -> None:
-        """Counts expansions, which bounds the time of a spec that places nothing (E217)."""
-        self._expansions += 1
-        if self._expansions > MAXIMUM_LAYERS:
-            message = f"blocks and repeats expand to more than {MAXIMUM_LAYERS:,}"
+    def spend(self, span: Span, times: int = 1) -> None:
+        """Counts expansions before they are made, which bounds the time of a spec (E217)."""
+        self._expansions += times
+        if self._expansions > MAXIMUM_EXPANSIONS:
+            message = f"blocks and repeats expand more than {MAXIMUM_EXPANSIONS:,} times"
             raise Failed(Diagnostic("E217", message, span))
 
     def place(

@@ -56,20 +56,23 @@ class Field:
         return first + periods * self.advance, last + periods * self.advance
 
 
-Extent = Field | Literal["whole", "data-dependent", "misaligned"]
+Extent = Field | Literal["whole", "data-dependent", "misaligned", "irregular"]
 """What is known of a field along one axis.
 
 "whole" is the current input, whatever its size. "misaligned" says that paths of different stride
-meet: the extent then grows from position to position and no one number describes it.
+meet: the extent then grows from position to position and no one number describes it. "irregular"
+has a period of more than `MAXIMUM_PERIOD` positions, which nobody would read.
 """
 
 Fields = Mapping[str, Mapping[str, Extent]]
 """Input name to axis name to extent; an input that a value does not depend on is absent."""
 
-_PRECEDENCE = ("whole", "data-dependent", "misaligned")
+_PRECEDENCE = ("whole", "data-dependent", "misaligned", "irregular")
 """Which word describes the union of two fields that have no extent in numbers."""
 
 PIXEL = Field(((0, 0),), 1)
+
+MAXIMUM_PERIOD = 1024
 
 
 def fields(graph: Graph) -> dict[Value, Fields]:
@@ -115,6 +118,8 @@ def compose(reach: Reach, below: Extent) -> Extent:
         return below
     # The operand's phase repeats once its own period divides what the operator has advanced.
     rounds = below.period // math.gcd(below.period, reach.advance)
+    if reach.period * rounds > MAXIMUM_PERIOD:
+        return "irregular"
     seen = [
         _hull([below.interval(u) for u in _ends(below, *reach.interval(position))])
         for position in range(reach.period * rounds)
@@ -124,10 +129,12 @@ def compose(reach: Reach, below: Extent) -> Extent:
 
 
 def _ends(below: Field, first: int, last: int) -> Iterable[int]:
-    """Positions that together see all that an interval sees: its ends, where none is empty."""
-    if last < first or 0 in below.sizes:
+    """Positions that together see all that an interval sees: its ends, or a period at each end."""
+    if last - first < 2 * below.period:
         return range(first, last + 1)
-    return (first, last)
+    if 0 not in below.sizes:
+        return (first, last)
+    return (*range(first, first + below.period), *range(last - below.period + 1, last + 1))
 
 
 def _hull(intervals: Iterable[Interval]) -> Interval | None:
@@ -144,6 +151,8 @@ def union(left: Extent, right: Extent) -> Extent:
     if left.stride != right.stride:
         return "misaligned"
     period = math.lcm(left.period, right.period)
+    if period > MAXIMUM_PERIOD:
+        return "irregular"
     seen = [_hull((left.interval(u), right.interval(u))) for u in range(period)]
     return _shortest(seen, int(left.stride * period))
 

@@ -229,6 +229,7 @@ class Stages:
     ) -> Value | Poison:
         start = whole_number_of(stage.start, place.names) if stage.start else 0
         stop = whole_number_of(stage.stop, place.names)
+        self.construction.spend(stage.span, max(0, stop - start))
         path = naming.path(stage, "repeat")
         scope = Scope("repeat", path, entry)
         outer = Place(place.names, OpenScope(scope, set()), entry)
@@ -236,7 +237,6 @@ class Stages:
         for index, counter in enumerate(range(start, stop)):
             if isinstance(current, Poison):
                 break
-            self.construction.spend(stage.span)
             values = {stage.variable.text: counter} if stage.variable else {}
             iteration: Steps = []
             current = self._brace(

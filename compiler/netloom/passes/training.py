@@ -83,25 +83,25 @@ class _Section:
         self.train = train
         self.graph = graph
         self.diagnostics = Diagnostics()
+        self.given: dict[str, Span] = {}
         self.fields: dict[str, Any] = {}
 
     def check(self) -> None:
         """Checks the settings, the schedule last, because it must fit into the epochs."""
-        given: dict[str, Span] = {}
         for setting in sorted(self.train.settings, key=lambda each: each.name.text == "schedule"):
             name = setting.name
-            if name.text in given and name.text != "metric":
-                note = Note("it is already given here", given[name.text])
+            if name.text in self.given and name.text != "metric":
+                note = Note("it is already given here", self.given[name.text])
                 message = f"`{name.text}` is given twice"
                 self.diagnostics.report(Diagnostic("E211", message, name.span, notes=(note,)))
                 continue
-            given[name.text] = name.span
+            self.given[name.text] = name.span
             try:
                 self._setting(setting)
             except Failed as failure:
                 for diagnostic in failure.diagnostics:
                     self.diagnostics.report(diagnostic)
-        if "loss" not in given:
+        if "loss" not in self.given:
             network = self.train.network
             message = f"the training of `{network.text}` needs a `loss`"
             help = "for instance `loss cross_entropy(logits, label)`"
@@ -132,13 +132,16 @@ class _Section:
             case "optimizer":
                 self.fields["optimizer"] = _make(Optimizer, value, Names(), _check)[0]
             case "schedule":
-                epochs = self.fields.get("epochs", Program.epochs)
-                schedule, _ = _make(Schedule, value, Names(), lambda each: each.check(epochs))
-                self.fields["schedule"] = schedule
+                self.fields["schedule"] = _make(Schedule, value, Names(), self._check_length)[0]
             case number:
                 what = f"train section `{self.train.network.text}`"
                 constant = evaluate(value, Names())
                 self.fields[number] = coerce(constant, NUMBERS[number], value.span, what)
+
+    def _check_length(self, schedule: Schedule) -> None:
+        """Asks a schedule whether it fits; not where the epochs themselves are a mistake."""
+        if "epochs" in self.fields or "epochs" not in self.given:
+            schedule.check(self.fields.get("epochs", Program.epochs))
 
     def _loss(self, value: ast.Expression) -> None:
         if self.graph is not None:
@@ -206,7 +209,7 @@ def _weighted(product: ast.Chain, weight: float, graph: Graph) -> list[Term]:
         if isinstance(number, bool) or not isinstance(number, int | float):
             _fail(f"the weight of a loss is a number, not {text_of(number)}", factor.span)
         if operator not in ("*", "/") or (operator == "/" and number == 0):
-            _fail(f"a loss cannot have `{operator} {text_of(number)}`", factor.span)
+            _fail(f"a loss cannot be made with `{operator} {text_of(number)}`", factor.span)
         weight = weight * number if operator == "*" else weight / number
     if not losses:
         _fail("this is a number, not a loss", product.span)

@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
-from lark import Token, Transformer, v_args
+from lark import Token, v_args
 from lark.tree import Meta
+from lark.visitors import Transformer_NonRecursive
 
 from netloom.diagnostics import Diagnostic, Failed, Source, Span
 from netloom.syntax import ast
@@ -13,7 +14,7 @@ MAXIMUM_DIGITS = 19
 
 
 @v_args(meta=True)
-class TreeBuilder(Transformer[Token, ast.File]):
+class TreeBuilder(Transformer_NonRecursive[Token, ast.File]):
     """One method a grammar rule; children arrive already transformed."""
 
     def __init__(self, source: Source) -> None:

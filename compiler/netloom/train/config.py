@@ -2,21 +2,20 @@
 
 import hashlib
 import platform
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import Any
 
 import netloom
+from netloom.diagnostics import Source
 from netloom.passes.cost import costs, total
 from netloom.train.program import Program, call_text, loss_text
 from netloom.train.sources import Data, Dataset
 
-if TYPE_CHECKING:
-    from netloom.diagnostics import Source
-
-PACKAGES = ("torch", "torchvision", "lightning", "numpy")
+PACKAGES = ("torch", "torchvision", "lightning", "numpy", "pillow", "scikit-learn")
+"""Those that have a say in the weights."""
 
 
-def describe(source: "Source", program: Program, data: Data, dataset: Dataset) -> dict[str, Any]:
+def describe(source: Source, program: Program, data: Data, dataset: Dataset) -> dict[str, Any]:
     """The content of `config.json`.
 
     `classes` and `preprocessing`, by input, say what goes in and what comes out; the rest repeats
@@ -48,13 +47,6 @@ def describe(source: "Source", program: Program, data: Data, dataset: Dataset) -
         "versions": {
             "netloom": netloom.__version__,
             "python": platform.python_version(),
-            **{package: _version(package) for package in PACKAGES},
+            **{package: version(package) for package in PACKAGES},
         },
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

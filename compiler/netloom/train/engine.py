@@ -98,9 +98,8 @@ class Learner(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Runs after the evaluation. Nothing that is not finite is ever handed on, or saved."""
+        self.check_weights()
         epoch, step = self.current_epoch + 1, self.global_step
-        if not all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values()):
-            self._give_up(f"the weights are not finite after epoch {epoch}, step {step}")
         val_loss = self.val_loss.compute().item() if self.program.evaluated_loss else None
         if val_loss is not None and not math.isfinite(val_loss):
             self._give_up(f"the validation loss is {val_loss} after epoch {epoch}")
@@ -116,6 +115,11 @@ class Learner(lightning.LightningModule):
                 time.monotonic() - self.began,
             )
         )
+
+    def check_weights(self) -> None:
+        """Raises `Failed` (E507) if any of the weights is not finite."""
+        if not all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values()):
+            self._give_up(f"the weights are not finite after step {self.global_step}")
 
     def _tensors(self, batch: Batch, mode: Literal["train", "infer"]) -> Tensors:
         """The inputs, targets and heads of a batch, by the values of the graph."""

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 
 from netloom.diagnostics import Diagnostic, Failed, Note
-from netloom.ir.dims import Dim, evaluate, sizes
+from netloom.ir.dims import Dim, Size, evaluate, size, sizes
 from netloom.ir.graph import Graph, Value
 from netloom.ir.types import shape_text
+from netloom.passes.cost import batch_size
 from netloom.train.program import Program
 from netloom.train.sources import Data, Dataset, Field
 
-LARGEST_SIZE = 65_536
+LARGEST_SIZE = 16_384
+"""The largest number that a free size is tried with."""
 
 
 def open_for(program: Program, data: Data) -> Dataset:
@@ -34,7 +36,7 @@ def open_for(program: Program, data: Data) -> Dataset:
 
 def _misfits(graph: Graph, dataset: Dataset, program: Program) -> Iterator[tuple[Value, str]]:
     fields = {field.name: field for field in dataset.fields}
-    batch = graph.inputs[0].type.shape[:1]
+    batch = batch_size(graph)
     binding: dict[str, int] = {}
     for value in (*graph.inputs, *graph.targets):
         kind = "input" if value in graph.inputs else "target"
@@ -43,9 +45,9 @@ def _misfits(graph: Graph, dataset: Dataset, program: Program) -> Iterator[tuple
             yield value, f"the data has nothing for {kind} `{value.name}`"
         elif field.dtype != value.type.dtype:
             yield value, f"{kind} `{value.name}` is {value.type}, but the data is {field.dtype}"
-        elif value.type.shape[:1] != batch or not _is_free(value):
+        elif batch is None or not _counts_samples(value, batch):
             message = f"{kind} `{value.name}` is {value.type}"
-            yield value, f"{message}: its first size must be the free batch"
+            yield value, f"{message}: its first size, and no other, must be a free batch"
         elif not _fits(value, field, binding):
             wanted = shape_text(value.type.shape[1:])
             yield value, f"a sample of {kind} `{value.name}` is {wanted}, not {list(field.shape)}"
@@ -54,30 +56,31 @@ def _misfits(graph: Graph, dataset: Dataset, program: Program) -> Iterator[tuple
             yield value, f"labels run from 0 to {last}, but the network tells {count} classes apart"
 
 
-def _is_free(value: Value) -> bool:
-    """Whether the batch is a size of its own, not a number or a multiple."""
-    first = value.type.shape[0] if value.type.shape else 1
-    return any(str(first) == each.name for each in sizes(first))
+def _counts_samples(value: Value, batch: Size) -> bool:
+    """Whether the first size is the batch and the others do not depend on it."""
+    first, others = value.type.shape[:1], value.type.shape[1:]
+    return first == (size(batch.name),) and all(batch not in sizes(dim) for dim in others)
 
 
 def _fits(value: Value, field: Field, binding: dict[str, int]) -> bool:
     """Whether some choice of the free sizes, kept in `binding`, gives the field's shape."""
     wanted = value.type.shape[1:]
-    return len(wanted) == len(field.shape) and all(
-        _solve(dim, found, binding) for dim, found in zip(wanted, field.shape, strict=True)
-    )
+    if len(wanted) != len(field.shape):
+        return False
+    # Those with fewer sizes first: they decide the sizes of the others.
+    pairs = sorted(zip(wanted, field.shape, strict=True), key=lambda pair: len(sizes(pair[0])))
+    return all(_solve(dim, found, binding) for dim, found in pairs)
 
 
 def _solve(dim: Dim, found: int, binding: dict[str, int]) -> bool:
     dim = evaluate(dim, binding)
     if isinstance(dim, int):
         return dim == found
-    unknown = sorted(sizes(dim), key=lambda size: size.name)
-    if len(unknown) > 1:
+    name, *others = sorted(each.name for each in sizes(dim))
+    if others:
         return True  # one equation does not decide several sizes
-    (size,) = unknown
-    for choice in range(1, min(found, LARGEST_SIZE) + 1):
-        if evaluate(dim, {size.name: choice}) == found:
-            binding[size.name] = choice
+    for choice in range(1, LARGEST_SIZE + 1):
+        if evaluate(dim, {name: choice}) == found:
+            binding[name] = choice
             return True
     return False

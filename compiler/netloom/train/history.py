@@ -60,6 +60,11 @@ class History:
         return "val_loss" if self.program.evaluated_loss else "train_loss"
 
     @property
+    def last(self) -> Epoch | None:
+        """The epoch that finished last; None before the first has finished."""
+        return self.epochs[-1] if self.epochs else None
+
+    @property
     def best(self) -> Epoch | None:
         """The best epoch so far; None before the first has finished."""
         return max(self.epochs, key=self._goodness, default=None)

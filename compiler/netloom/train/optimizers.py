@@ -92,7 +92,7 @@ class RmsProp(Optimizer, name="rmsprop"):
     """Steps scaled by a running mean of the squared gradient (torch.optim.RMSprop)."""
 
     lr: float = arg("learning rate", default=0.01, above=0)
-    alpha: float = arg("decay of the mean of the squared gradient", default=0.99, minimum=0)
+    alpha: float = arg("decay of the mean of squares", default=0.99, minimum=0, maximum=1)
     eps: float = arg("added to the divisor", default=1e-8, above=0)
     momentum: float = arg("share of the last step kept in the next", default=0.0, minimum=0)
     weight_decay: float = arg("factor of the weights added to the gradient", default=0.0, minimum=0)

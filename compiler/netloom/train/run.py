@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from netloom.compile import Spec
-from netloom.diagnostics import Diagnostic, Failed, did_you_mean
+from netloom.compile import Spec, chosen
+from netloom.diagnostics import Diagnostic, Failed, Source, Span
 from netloom.emit.files import write_atomically
 from netloom.extras import need
 from netloom.ir.declared import Reject
+from netloom.passes.binding import coerce
 from netloom.train.config import describe
 from netloom.train.fitting import open_for
 from netloom.train.history import Epoch, History
@@ -135,10 +136,10 @@ class _Run:
                 signals.raise_if_received()
             except BaseException as problem:
                 # A second Ctrl-C comes out of the trainer as an exit of its own.
-                if signals.received is None:
+                if signals.received is None or isinstance(problem, Failed):
                     raise
-                stopped = problem if isinstance(problem, Interrupted) else None
-                stopped = stopped or Interrupted(signals.received)
+                stopped = Interrupted(signals.received)
+                learner.check_weights()
                 save_weights(self.directory.last, self.program.graph, self.network)
             self.finish(time.monotonic() - began, stopped)
         if stopped:
@@ -156,8 +157,7 @@ class _Run:
 
     def finish(self, seconds: float, stopped: Interrupted | None) -> None:
         """Writes result and picture, if at least one epoch is whole, and says how it went."""
-        last = self.history.epochs[-1] if self.history.epochs else None
-        best = self.history.best
+        last, best = self.history.last, self.history.best
         result = {
             "status": f"stopped by {stopped}" if stopped else "finished",
             "seconds": round(seconds, 3),
@@ -188,47 +188,36 @@ class _Run:
 
 
 def _chosen(spec: Spec, network: str | None) -> Program:
-    """The train section of the network that is meant."""
-    programs = spec.programs
-    if network is not None and network not in spec.networks:
-        message = f"there is no network `{network}` in {spec.source.name}"
-        raise Failed(Diagnostic("E201", message, help=did_you_mean(network, spec.networks)))
-    if network is not None and network in programs:
-        return programs[network]
-    if network is not None or not programs:
-        subject = f"network `{network}`" if network else "this spec"
-        help = f"train {network or next(iter(spec.networks), 'name')} {{ loss … }}"
-        message = f"{subject} has no train section"
-        raise Failed(Diagnostic("E506", message, help=f"add one: `{help}`"))
-    if len(programs) > 1:
-        names = ", ".join(f"`{name}`" for name in programs)
-        message = f"this spec has train sections for several networks: {names}"
-        help = f"say which one: `--network {next(iter(programs))}`"
+    """The train section of the network that is meant, or the only one there is."""
+    if network is not None:
+        chosen(spec, network)
+    meant = {name: each for name, each in spec.programs.items() if network in (None, name)}
+    if len(meant) > 1:
+        message = f"`{spec.source.name}` has {len(meant)} train sections"
+        help = "choose one with --network: " + ", ".join(f"`{name}`" for name in meant)
         raise Failed(Diagnostic("E608", message, help=help))
-    return next(iter(programs.values()))
+    if not meant:
+        subject = f"network `{network}`" if network else f"`{spec.source.name}`"
+        help = f"add one: `train {network or next(iter(spec.networks), 'name')} {{ loss … }}`"
+        raise Failed(Diagnostic("E506", f"{subject} has no train section", help=help))
+    (program,) = meant.values()
+    return program
 
 
 def _with_options(program: Program, options: Options) -> Program:
     """The program with the numbers that the options give. Raises `Failed` for bad ones (E206)."""
     for name, field in NUMBERS.items():
         number = getattr(options, name)
-        if number is None:
-            continue
-        low, high = field.minimum or 0, field.maximum or float("inf")
-        if not low <= number <= high:
-            message = (
-                f"`--{name}` must be at least {low}"
-                if number < low
-                else f"`--{name}` is at most {high}"
-            )
-            raise Failed(Diagnostic("E206", f"{message}, but is {number}"))
-        program = dataclasses.replace(program, **{name: number})
+        if number is not None:
+            text = str(number)
+            place = Span(Source(f"--{name}", text), 0, len(text))
+            coerce(number, field, place, "the command line")
+            program = dataclasses.replace(program, **{name: number})
     try:
         program.schedule.check(program.epochs)
     except Reject as reject:
-        raise Failed(
-            Diagnostic(reject.code, f"`{program.schedule.name}`: {reject.message}")
-        ) from None
+        message = f"`{program.schedule.name}`: {reject.message}"
+        raise Failed(Diagnostic(reject.code, message)) from None
     return program
 
 

@@ -39,6 +39,11 @@ class RunDirectory:
         return self.path / "model.py"
 
     @property
+    def exported(self) -> Path:
+        """The network as ONNX model, where `netloom export` puts it."""
+        return self.path / "model.onnx"
+
+    @property
     def metrics(self) -> Path:
         """One row an epoch."""
         return self.path / "metrics.csv"
@@ -65,7 +70,7 @@ class RunDirectory:
 
     def clear(self) -> None:
         """Removes the files of an earlier run, so that none is taken for one of this run."""
-        files = (self.spec, self.config, self.model, self.metrics, self.result)
+        files = (self.spec, self.config, self.model, self.metrics, self.result, self.exported)
         for file in (*files, self.last, self.best, self.plot):
             file.unlink(missing_ok=True)
 

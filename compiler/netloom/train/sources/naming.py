@@ -35,7 +35,8 @@ def resolve(text: str, span: Span | None = None) -> Data:
     `span` is the string's place in a spec; without it the string is from the command line.
 
     Raises:
-        Failed: E504 for an unknown scheme or option, E205 or E206 for the value of an option.
+        Failed: E504 for an unknown scheme or option, E211 for an option that is given twice, E205
+            or E206 for its value.
     """
     whole = _Part(text, span or Span(Source("--data", text), 0, len(text)))
     head, query = _divide(whole, "?")
@@ -43,7 +44,8 @@ def resolve(text: str, span: Span | None = None) -> Data:
     declared = DataSource.registry.get(scheme.text)
     if declared is None:
         message = f"there is no data source `{scheme.text}`"
-        raise Failed(Diagnostic("E504", message, scheme.span, help=_near(scheme.text)))
+        help = did_you_mean(scheme.text, DataSource.registry)
+        raise Failed(Diagnostic("E504", message, scheme.span, help=help))
     diagnostics = Diagnostics()
     fields = _path(declared, scheme, path, diagnostics)
     fields |= _options(declared, query, diagnostics)
@@ -83,17 +85,22 @@ def _options(
     known = {field.name: field for field in declared.signature() if not field.is_operand}
     found = {name: field.default for name, field in known.items()}
     what = f"data source `{declared.name}`"
+    given: set[str] = set()
     for option in _split(query, "&") if query else ():
         name, value = _divide(option, "=")
         field = known.get(name.text)
         if value is None:
-            message = f"`{option.text}` is no option: it has no value"
+            message = "this is not of the form `option=value`"
             diagnostics.report(Diagnostic("E504", message, option.span, help=FORM))
         elif field is None:
             message = f"{what} has no option `{name.text}`"
             help = did_you_mean(name.text, known) or f"{what} has no options"
             diagnostics.report(Diagnostic("E504", message, name.span, help=help))
+        elif name.text in given:
+            message = f"option `{name.text}` is given twice"
+            diagnostics.report(Diagnostic("E211", message, name.span))
         else:
+            given.add(name.text)
             try:
                 found[name.text] = coerce(_read(value.text, field), field, value.span, what)
             except Failed as failure:
@@ -113,13 +120,6 @@ def _read(text: str, field: Field) -> Any:
         except ValueError:
             return text
     return text
-
-
-def _near(scheme: str) -> str:
-    """The nearest scheme, and the list of all."""
-    listed = "data sources: " + ", ".join(f"`{name}`" for name in sorted(DataSource.registry))
-    near = did_you_mean(scheme, DataSource.registry) or ""
-    return f"{near} ({listed})" if near.startswith("did") else listed
 
 
 def _divide(part: _Part, separator: str) -> tuple[_Part, _Part | None]:

@@ -1,0 +1,70 @@
+"""Equality and order of dimensions: decided for all sizes, and tried at many."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from netloom.ir.dims import Dim, product, size, sizes
+from netloom.ir.equality import Proved, Refuted, Undecided, equal, less_or_equal
+from terms import LARGE, NAMES, POLYNOMIALS, SMALL, TERMS, Term
+
+h, w = size("h"), size("w")
+
+
+@given(TERMS, TERMS)
+def test_equality_is_decided_rightly(a: Term, b: Term) -> None:
+    match equal(a.dim(), b.dim()):
+        case Proved():
+            assert all(a.number(each) == b.number(each) for each in (*SMALL, *LARGE))
+        case Refuted(witness):
+            binding = {**dict.fromkeys(NAMES, 1), **witness}
+            assert a.number(binding) != b.number(binding)
+
+
+@given(TERMS, TERMS)
+def test_order_is_decided_rightly(a: Term, b: Term) -> None:
+    match less_or_equal(a.dim(), b.dim()):
+        case Proved():
+            assert all(a.number(each) <= b.number(each) for each in (*SMALL, *LARGE))
+        case Refuted(witness):
+            binding = {**dict.fromkeys(NAMES, 1), **witness}
+            assert a.number(binding) > b.number(binding)
+
+
+@given(POLYNOMIALS.filter(lambda term: len(sizes(term.dim())) < 2), st.integers(2, 6))
+def test_an_identity_of_floors_is_proved(term: Term, divisor: int) -> None:
+    x = term.dim()
+    assert equal(_floors_of_shifts(x, divisor), x) == Proved()
+    assert isinstance(equal(_floors_of_shifts(x + 1, divisor), x), Refuted)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_an_order_of_many_sizes_is_refuted_at_ones(count: int) -> None:
+    total: Dim = 0
+    for index in range(count):
+        total = total + size(f"s{index}")
+    assert less_or_equal(count, total) == Proved()
+    assert isinstance(less_or_equal(count + 1, total), Refuted)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_a_difference_of_many_sizes_is_refuted(count: int) -> None:
+    sides = [size(f"s{index}") for index in range(count)]
+    verdict = equal(product(tuple(sides)), product((*sides, *sides)))
+    assert isinstance(verdict, Refuted)
+    assert set(verdict.witness) == {f"s{index}" for index in range(count)}
+
+
+def test_a_difference_that_only_large_sizes_show_is_not_proved() -> None:
+    assert equal(h // 1000, 0) != Proved()
+    assert less_or_equal(h // 1000, 0) != Proved()
+
+
+def _floors_of_shifts(dim: Dim, divisor: int) -> Dim:
+    """A long way of writing `dim` (Hermite's identity)."""
+    return sum(((dim + shift) // divisor for shift in range(divisor)), start=0)
+
+
+def test_more_residues_than_the_budget_are_left_undecided() -> None:
+    assert equal(_floors_of_shifts(h, 97), h) == Proved()
+    assert equal(_floors_of_shifts(h, 97) + _floors_of_shifts(w, 97), h + w) == Undecided()
