@@ -13,7 +13,7 @@ from netloom.passes.expressions import LARGEST, POISON, Names, Poison
 from netloom.passes.scopes import OpenScope
 from netloom.syntax import ast
 
-MAXIMUM_LAYERS = 20_000
+MAXIMUM_LAYERS = 200_000
 MAXIMUM_EXPANSIONS = 10_000
 MAXIMUM_BLOCK_DEPTH = 100
 
