@@ -11,8 +11,11 @@ POOL = ("x", "y", "z")
 """Variables for values that the spec does not name."""
 
 
-def settle_names(body: Body, input_names: Sequence[str], returned: tuple[Value, ...]) -> None:
-    """Gives every assigned value a variable, and puts the variables into the expressions."""
+def settle_names(body: Body, wanted_inputs: Sequence[str], returned: tuple[Value, ...]) -> None:
+    """Gives every value a variable, and puts the variables into the expressions."""
+    input_names: list[str] = []
+    for wanted in wanted_inputs:
+        input_names.append(next(n for n in _and_numbered([wanted]) if n not in input_names))
     last_use = {id(value): len(body.statements) for value in returned}
     for index, statement in reversed(list(enumerate(body.statements))):
         for leaf in leaves(statement.expression):
@@ -32,8 +35,8 @@ def settle_names(body: Body, input_names: Sequence[str], returned: tuple[Value, 
         )
         targets = []
         for position, value in enumerate(statement.results):
-            wanted = [identifier(name) for name in statement.names[position : position + 1]]
-            candidates = wanted or [name for name in POOL if name not in given]
+            named = [identifier(name) for name in statement.names[position : position + 1]]
+            candidates = named or [name for name in POOL if name not in given] or list(POOL)
             name = next(
                 name
                 for name in _and_numbered(candidates)
