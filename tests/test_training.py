@@ -35,6 +35,7 @@ from netloom.train.losses import Loss
 from netloom.train.metrics import Metric
 from netloom.train.optimizers import Optimizer
 from netloom.train.program import Program, loss_text
+from netloom.train.progress import Report
 from netloom.train.run import Options, train
 from netloom.train.run_directory import RunDirectory, save_weights
 from netloom.train.schedules import Length, Schedule
@@ -138,7 +139,7 @@ CE = "loss cross_entropy(logits, label)"
         ("schedule cosin", "E503", "cosin", "no schedule `cosin`", "did you mean `cosine`?"),
         ("schedule cosine(warmup=10)", "E206", "warmup=10", "leaves nothing of 10", None),
         ("schedule cosine(warmup=3) epochs 3", "E206", "warmup=3", "leaves nothing of 3", None),
-        ("schedule cosine(warmup=3) epochs 0", "E206", "0", "must be at least 1", None),
+        ("schedule cosine(warmup=30) epochs 0", "E206", "0", "must be at least 1", None),
         ("schedule onecycle(rise=1)", "E206", "rise=1", "must be less than 1", None),
         ("schedule step(every=0)", "E206", "0", "must be at least 1", None),
         (
@@ -774,12 +775,12 @@ def test_the_seed_decides_the_weights(run: Path, tmp_path: Path) -> None:
 
 def test_train_heads_count_in_training_and_not_in_validation(tmp_path: Path) -> None:
     # The learning rate is too small to change any weight, so every loss is that of the first ones.
-    settings = ('data "digits"', "optimizer sgd(lr=1e-30)", "epochs 1", "batch 100")
-    loss = "loss cross_entropy(logits, label) + 100*cross_entropy(early, label)"
+    settings = ('data "digits"', "optimizer sgd(lr=1e-30)", "epochs 1", "batch 100", "seed 5")
+    loss = "loss 100*cross_entropy(early, label) + cross_entropy(logits, label)"
     text = section(*settings, loss).replace("    target wanted: float32[N, 10]\n", "")
     spec = check(Source("spec", text))
     train(spec, Options(out=tmp_path / "run", quiet=True))
-    torch.manual_seed(0)
+    torch.manual_seed(5)
     network = module(spec.networks["net"].graph)
 
     def measured_loss(head: str, part: str) -> float:
@@ -802,6 +803,19 @@ def test_a_loss_of_train_heads_alone_has_no_validation_loss(
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["best_by"], result["last"]["val_loss"]) == ("train_loss", None)
     assert "val loss" not in capfd.readouterr().err
+
+
+def test_the_best_weights_are_not_those_that_came_later(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps, run = "step(1, gamma=1e4)", tmp_path / "run"
+    train(small(optimizer="sgd(lr=0.1)", schedule=steps, epochs="1"), Options(out=tmp_path / "one"))
+    train(small(optimizer="sgd(lr=0.1)", schedule=steps, epochs="2"), Options(out=run))
+    assert same(weights(run, "best"), weights(tmp_path / "one"))
+    assert not same(weights(run, "best"), weights(run, "last"))
+    result = json.loads((run / "result.json").read_text())
+    assert (result["best"]["epoch"], result["last"]["epoch"]) == (1, 2)
+    assert "best by accuracy was epoch 1: val loss" in capfd.readouterr().err
 
 
 def test_options_go_before_the_spec(tmp_path: Path) -> None:
@@ -1015,11 +1029,12 @@ def test_the_last_good_epoch_survives(tmp_path: Path) -> None:
 # ---- interruption
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
 from netloom.compile import check_file
 from netloom.train.run import Options, train
 spec, out, quiet = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 try:
     train(check_file(Path(spec)), Options(out=Path(out), quiet=quiet == "quiet"))
 except KeyboardInterrupt:
@@ -1081,19 +1096,51 @@ def test_a_signal_leaves_whole_weights(
     assert (out / "plots" / "loss.png").exists()
 
 
-def test_the_second_signal_is_obeyed_at_once() -> None:
-    former = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def handler() -> Iterator[Any]:
+    """The handler of SIGINT that a process in the foreground has."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, former)
+
+
+def test_a_signal_in_the_first_epoch_leaves_the_weights_of_that_step(
+    handler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(report: Report, number: int, loss: float) -> None:
+        if number == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Report, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(small(), Options(out=tmp_path, quiet=True))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert weights(tmp_path)["trunk.batchnorm1.num_batches_tracked"] == 3
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["last"], result["best"]) == (None, None)
+    assert not RunDirectory(tmp_path).best.exists()
+
+
+def test_the_second_signal_is_obeyed_at_once(handler: Any) -> None:
     with interrupts() as noted:
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Interrupted, match="SIGINT"):
             noted.raise_if_received()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is former
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_signals_belong_to_the_main_thread() -> None:
-    former, seen = signal.getsignal(signal.SIGINT), []
+def test_a_signal_that_is_ignored_stays_so(handler: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interrupts() as noted:
+        signal.raise_signal(signal.SIGINT)
+        noted.raise_if_received()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_signals_belong_to_the_main_thread(handler: Any) -> None:
+    seen = []
 
     def enter() -> None:
         with interrupts():
@@ -1102,7 +1149,7 @@ def test_signals_belong_to_the_main_thread() -> None:
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert seen == [former]
+    assert seen == [handler]
 
 
 @pytest.mark.parametrize(("number", "ending"), [(signal.SIGINT, None), (signal.SIGTERM, 143)])

@@ -54,13 +54,17 @@ class Interrupts:
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Notes signals while training runs. Only the main thread may: elsewhere nothing changes."""
+    """Notes signals while training runs, but for those that the process was started to ignore.
+
+    Only the main thread may: elsewhere nothing changes.
+    """
     noted = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield noted
         return
     for number in SIGNALS:
-        signal.signal(number, noted.note)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, noted.note)
     try:
         yield noted
     finally:
