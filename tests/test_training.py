@@ -1121,6 +1121,34 @@ def test_a_signal_in_the_first_epoch_leaves_the_weights_of_that_step(
     assert not RunDirectory(tmp_path).best.exists()
 
 
+def test_a_signal_saves_no_weights_that_are_not_finite(
+    handler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Report, "step", lambda *_: signal.raise_signal(signal.SIGINT))
+    settings = {"optimizer": "sgd(lr=3e38)", "batch": "2000", "schedule": "constant"}
+    spec = small(loss="100*cross_entropy(logits, label)", **settings)
+    with pytest.raises(Failed, match="E507: the weights are not finite after step 1"):
+        train(spec, Options(out=tmp_path, quiet=True))
+    assert not RunDirectory(tmp_path).last.exists()
+
+
+def test_a_signal_does_not_hide_a_failure(
+    handler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.replace
+
+    def failing(source: str, target: Path) -> None:
+        if target.name == "last.safetensors":
+            monkeypatch.setattr(os, "replace", rename)
+            signal.raise_signal(signal.SIGINT)
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(Failed, match="E005: cannot write"):
+        train(small(), Options(out=tmp_path, quiet=True))
+
+
 def test_the_second_signal_is_obeyed_at_once(handler: Any) -> None:
     with interrupts() as noted:
         signal.raise_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ from netloom.emit.names import class_name, identifier
 from netloom.emit.torch.body import Body
 from netloom.emit.torch.expressions import Code, Expression, Hole, Invoke, Keyword, rewrite
 from netloom.emit.torch.forward import body_of_network, body_of_scope
+from netloom.emit.torch.living import living
 from netloom.emit.torch.modules import class_scopes
 from netloom.emit.torch.parameters import known_arguments, settled_literal
 from netloom.emit.torch.shapes import shape_comment
@@ -48,25 +49,25 @@ class Definition:
 
 def definitions(graph: Graph) -> list[Definition]:
     """The classes of a network, each after those that it uses; the network itself is the last."""
-    alive = {id(layer) for layer in graph.layers_for(graph.heads)}
+    scope = living(graph)
     made: dict[int, Invoke] = {}
     found: list[Definition] = []
     taken = {class_name(graph.name)}
-    for level in _levels(graph.scope, alive):
-        for bodies in _groups([body_of_scope(scope, made, alive) for scope in level]):
+    for level in _levels(scope):
+        for bodies in _groups([body_of_scope(each, made) for each in level]):
             definition = _define(_fresh_name(bodies[0].scope, taken), bodies, made)
             found.append(definition)
-    network = body_of_network(graph, made, alive)
+    network = body_of_network(graph, scope, made)
     found.append(_define(class_name(graph.name), [network], made))
     return found
 
 
-def _levels(network: Scope, alive: set[int]) -> list[list[Scope]]:
+def _levels(network: Scope) -> list[list[Scope]]:
     """The scopes that become classes, innermost first, all calls of equal nesting together."""
     heights: dict[int, int] = {}
     levels: list[list[Scope]] = []
     for scope in class_scopes(network):
-        if scope.kind == "network" or not any(id(layer) in alive for layer in scope.layers()):
+        if scope.kind == "network":
             continue
         inner = [heights.get(id(each), -1) for each in class_scopes(scope) if each is not scope]
         height = max(inner, default=-1) + 1

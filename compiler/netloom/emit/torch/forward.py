@@ -39,10 +39,10 @@ def inputs_of(scope: Scope) -> tuple[Value, ...]:
     return tuple(sorted(reads, key=lambda value: value is not scope.entry))
 
 
-def body_of_scope(scope: Scope, made: Mapping[int, Invoke], alive: set[int]) -> Body:
+def body_of_scope(scope: Scope, made: Mapping[int, Invoke]) -> Body:
     """The body of a block call or another brace."""
     inputs = inputs_of(scope)
-    writer = _BodyWriter(Body(scope, inputs), made, alive, Counter(map(id, scope.results)))
+    writer = _BodyWriter(Body(scope, inputs), made, Counter(map(id, scope.results)))
     writer.lines(scope)
     names = [
         "x" if value is scope.entry else identifier(value.name.rpartition(".")[2])
@@ -52,12 +52,12 @@ def body_of_scope(scope: Scope, made: Mapping[int, Invoke], alive: set[int]) -> 
     return writer.body
 
 
-def body_of_network(graph: Graph, made: Mapping[int, Invoke], alive: set[int]) -> Body:
-    """The body of the network itself, with the heads of each mode."""
+def body_of_network(graph: Graph, scope: Scope, made: Mapping[int, Invoke]) -> Body:
+    """The body of a network, of which `scope` is what lives, with the heads of each mode."""
     heads = graph.heads
     wanted = Counter(id(head.value) for head in heads)
-    writer = _BodyWriter(Body(graph.scope, graph.inputs), made, alive, wanted)
-    writer.lines(graph.scope)
+    writer = _BodyWriter(Body(scope, graph.inputs), made, wanted)
+    writer.lines(scope)
     training = {id(layer) for layer in graph.layers_in("train")}
     inference = {id(layer) for layer in graph.layers_in("infer")}
     for statement in writer.body.statements if len(heads) > 1 else ():
@@ -83,24 +83,17 @@ def body_of_network(graph: Graph, made: Mapping[int, Invoke], alive: set[int]) -
 class _BodyWriter:
     body: Body
     made: Mapping[int, Invoke]
-    alive: set[int]
     uses: Counter[int]
     pending: dict[int, Expression] = field(default_factory=dict)
 
     def lines(self, scope: Scope) -> None:
-        """Lays out the lines of a scope, leaving out what no head needs."""
-        steps = [(line, step) for line in scope.lines for step in line.steps if self._lives(step)]
-        for _, step in steps:
+        """Lays out the lines of a scope."""
+        for step in scope.steps():
             self.uses.update(id(value) for value in _reads(step))
         for line in scope.lines:
-            living = [step for step in line.steps if self._lives(step)]
-            for index, step in enumerate(living):
-                later = {id(value) for each in living[index + 1 :] for value in _reads(each)}
-                self._step(step, later, line.names if step is living[-1] else ())
-
-    def _lives(self, step: Layer | Scope) -> bool:
-        layers = [step] if isinstance(step, Layer) else step.layers()
-        return any(id(layer) in self.alive for layer in layers)
+            for index, step in enumerate(line.steps):
+                later = {id(value) for each in line.steps[index + 1 :] for value in _reads(each)}
+                self._step(step, later, line.names if step is line.steps[-1] else ())
 
     def _step(self, step: Layer | Scope, later: set[int], names: tuple[str, ...]) -> None:
         if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
@@ -119,8 +112,8 @@ class _BodyWriter:
         steps = list(repeat.steps())
         for step in steps:
             self.uses.update(id(value) for value in _reads(step))
-        for index, step in enumerate(steps):
-            expression, _ = self._applied(step, f"self.{label}[{index}]")
+        for step in steps:
+            expression, _ = self._applied(step, f"self.{label}[{step.label}]")
             self._assign_or_keep(step, expression, set(), names if step is steps[-1] else ())
 
     def _assign_or_keep(

@@ -82,7 +82,8 @@ def chain(scope: Scope) -> list[Layer | Scope] | None:
 
 def _is_plain_module(step: Layer | Scope) -> bool:
     if isinstance(step, Scope):
-        return len(step.results) == 1
+        is_list = step.kind == "repeat" and chain(step) is None
+        return len(step.results) == 1 and not is_list
     call = step.op.torch()
     return (
         isinstance(call, Module)
@@ -125,8 +126,13 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
 
 
 def _construct_repeat(repeat: Scope, made: Mapping[int, Invoke]) -> Expression:
-    """A Sequential where each iteration runs on what the one before made, else a list."""
-    items = tuple(construct(each, made) for each in repeat.steps())
+    """A Sequential where each iteration runs on what the one before made, else a list.
+
+    An iteration that places nothing keeps its number, which the keys of the state dict contain.
+    """
+    placed = {int(step.label): construct(step, made) for step in repeat.steps()}
+    nothing = Invoke(Code("nn.Identity"))
+    items = tuple(placed.get(index, nothing) for index in range(max(placed) + 1))
     is_sequence = chain(repeat) is not None
     container = Code("nn.Sequential" if is_sequence else "nn.ModuleList")
     if len(items) > 1 and all(_unlabelled(each) == _unlabelled(items[0]) for each in items):

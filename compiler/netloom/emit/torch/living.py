@@ -1,0 +1,26 @@
+"""The part of a network that some head needs."""
+
+from dataclasses import replace
+
+from netloom.ir.graph import Graph, Layer, Line, Scope
+
+
+def living(graph: Graph) -> Scope:
+    """The scopes of a network without the layers of which no head needs a result."""
+    return _pruned(graph.scope, {id(layer) for layer in graph.layers_for(graph.heads)})
+
+
+def _pruned(scope: Scope, alive: set[int]) -> Scope:
+    lines = []
+    for line in scope.lines:
+        steps = tuple(step for each in line.steps for step in _kept(each, alive))
+        if steps:
+            lines.append(Line(steps, line.results, line.names))
+    return replace(scope, lines=lines)
+
+
+def _kept(step: Layer | Scope, alive: set[int]) -> list[Layer | Scope]:
+    if isinstance(step, Layer):
+        return [step] if id(step) in alive else []
+    pruned = _pruned(step, alive)
+    return [pruned] if pruned.lines else []
