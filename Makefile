@@ -5,7 +5,7 @@ BIN := .venv/bin
 # ONNX Runtime with CUDA also runs on a machine without a GPU; it has wheels for these platforms only.
 RUNTIME := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu)
 
-.PHONY: demo test test-slow lint format bench golden docs clean
+.PHONY: demo test test-slow lint format bench golden tables docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/demo.sh
@@ -30,6 +30,10 @@ bench: .venv/ready
 
 golden: .venv/ready
 	$(BIN)/python -m pytest -n auto -m "not slow" --update-golden
+
+tables: .venv/ready
+	$(BIN)/python -m netloom.syntax.lalr > tables.tmp
+	mv tables.tmp compiler/netloom/syntax/tables.py
 
 docs: .venv/ready
 	$(BIN)/python -m netloom.emit.reference > docs/reference.md

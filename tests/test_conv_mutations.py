@@ -4,9 +4,9 @@ Each mutant puts a wrong rule in the place of one of `Conv`'s; the comparison th
 rule must then fail for at least one case of `oracles/operators.py`.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, NamedTuple
 
 import pytest
@@ -30,6 +30,16 @@ from oracles.operators import CONV as CASES
 from oracles.refused import CONV as REFUSED
 
 Rule = Callable[[Conv], Any]
+
+
+def changed(record: Any, **fields: Any) -> Any:
+    """A copy of a record with some fields replaced."""
+    if isinstance(record, tuple):
+        return record._replace(**fields)  # type: ignore[attr-defined]
+    other = copy(record)
+    other.__dict__.update(fields)
+    return other
+
 
 TRUE: Mapping[str, Rule] = {
     rule: getattr(Conv, rule) for rule in ("result", "window", "params", "macs", "torch", "onnx")
@@ -110,11 +120,11 @@ def _forgetting() -> list[Mutant]:
 
 
 def _asked_with(rule: str, name: str, value: Any) -> Rule:
-    return lambda op: TRUE[rule](dataclasses.replace(op, **{name: value}))
+    return lambda op: TRUE[rule](changed(op, **{name: value}))
 
 
 def _asked_turned(rule: str, name: str) -> Rule:
-    return lambda op: TRUE[rule](dataclasses.replace(op, **{name: getattr(op, name)[::-1]}))
+    return lambda op: TRUE[rule](changed(op, **{name: getattr(op, name)[::-1]}))
 
 
 def _shape(change: Callable[..., tuple[Any, ...]]) -> Rule:
@@ -122,7 +132,7 @@ def _shape(change: Callable[..., tuple[Any, ...]]) -> Rule:
 
     def broken(op: Conv) -> Any:
         true = TRUE["result"](op)
-        return dataclasses.replace(true, shape=change(op, *true.shape))
+        return changed(true, shape=change(op, *true.shape))
 
     return broken
 
@@ -137,7 +147,7 @@ def _weight(change: Callable[[Conv, Any], tuple[int, ...]]) -> Rule:
     def broken(op: Conv) -> Any:
         true = TRUE["params"](op)
         shape = change(op, true["weight"].shape)
-        return {**true, "weight": dataclasses.replace(true["weight"], shape=shape)}
+        return {**true, "weight": changed(true["weight"], shape=shape)}
 
     return broken
 
@@ -147,7 +157,7 @@ def _call(**changes: Callable[[Any], Any]) -> Rule:
 
     def broken(op: Conv) -> Any:
         true = TRUE["torch"](op)
-        return dataclasses.replace(
+        return changed(
             true, **{name: change(getattr(true, name)) for name, change in changes.items()}
         )
 
@@ -160,7 +170,7 @@ def _node(change: Callable[[Node], Node]) -> Rule:
 
 def _attributes(**changes: Callable[[Any], Any]) -> Rule:
     return _node(
-        lambda node: dataclasses.replace(
+        lambda node: changed(
             node,
             attributes={
                 **node.attributes,
@@ -218,8 +228,7 @@ MISCALCULATING = [
         "nothing learned",
         "params",
         lambda op: {
-            name: dataclasses.replace(each, learned=False)
-            for name, each in TRUE["params"](op).items()
+            name: changed(each, learned=False) for name, each in TRUE["params"](op).items()
         },
     ),
     Mutant("operations counted", "macs", lambda op: 2 * TRUE["macs"](op)),
@@ -235,14 +244,12 @@ MISCALCULATING = [
     Mutant("another layer", "torch", _call(target=lambda _: "nn.ConvTranspose2d")),
     Mutant("channels exchanged", "torch", _call(arguments=lambda a: (a[1], a[0], a[2]))),
     Mutant("the kernel alone", "torch", _call(arguments=lambda a: (*a[:2], a[2][0]))),
-    Mutant(
-        "another node", "onnx", _node(lambda n: dataclasses.replace(n, op_type="ConvTranspose"))
-    ),
-    Mutant("no bias", "onnx", _node(lambda n: dataclasses.replace(n, inputs=n.inputs[:2]))),
+    Mutant("another node", "onnx", _node(lambda n: changed(n, op_type="ConvTranspose"))),
+    Mutant("no bias", "onnx", _node(lambda n: changed(n, inputs=n.inputs[:2]))),
     Mutant(
         "a bias of weights",
         "onnx",
-        _node(lambda n: dataclasses.replace(n, inputs=(*n.inputs[:2], n.inputs[1]))),
+        _node(lambda n: changed(n, inputs=(*n.inputs[:2], n.inputs[1]))),
     ),
     Mutant("padding on one side", "onnx", _attributes(pads=lambda p: (*p[:2], 0, 0))),
     Mutant("padding in pairs", "onnx", _attributes(pads=lambda p: (p[0], p[0], p[1], p[1]))),
@@ -266,7 +273,7 @@ def test_a_missing_attribute_is_noticed(name: str, monkeypatch: pytest.MonkeyPat
     def without(op: Conv) -> Node:
         true: Node = TRUE["onnx"](op)
         attributes = {each: value for each, value in true.attributes.items() if each != name}
-        return dataclasses.replace(true, attributes=attributes)
+        return changed(true, attributes=attributes)
 
     monkeypatch.setattr(Conv, "onnx", without)
     assert noticed(compare_attributes, CASES)
@@ -275,8 +282,7 @@ def test_a_missing_attribute_is_noticed(name: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["out", "kernel", "stride", "pad", "dilation", "groups"])
 def test_a_missing_bound_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     unbounded = [
-        dataclasses.replace(field, minimum=None) if field.name == name else field
-        for field in Conv.signature()
+        changed(field, minimum=None) if field.name == name else field for field in Conv.signature()
     ]
     monkeypatch.setattr(Conv, "_signature", unbounded)
     assert noticed(compare_refusal, REFUSED)

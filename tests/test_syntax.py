@@ -1,7 +1,6 @@
 """From text to tree: what binds how tightly, what a layout means, and where each piece stands."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 
@@ -207,14 +206,10 @@ def _spans(node: object) -> Iterator[tuple[object, Span]]:
     """Every record of a tree with its place."""
     if isinstance(node, tuple):
         for each in node:
-            yield from _spans(each)
-    elif dataclasses.is_dataclass(node) and not isinstance(node, Span | Source):
-        for field in dataclasses.fields(node):
-            value = getattr(node, field.name)
-            if isinstance(value, Span):
-                yield node, value
+            if isinstance(each, Span):
+                yield node, each
             else:
-                yield from _spans(value)
+                yield from _spans(each)
 
 
 def test_every_record_knows_its_place() -> None:

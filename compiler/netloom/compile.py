@@ -3,25 +3,28 @@
 parse -> build -> fields -> cost -> contracts -> training. Emitters take the result.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import netloom.ops  # noqa: F401  registers the operators
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you_mean
 from netloom.ir.graph import Graph, Layer, Value
+from netloom.limits import DEFAULT, Limits
 from netloom.passes.build import build
 from netloom.passes.contracts import check_contracts
 from netloom.passes.cost import Cost, costs, total
 from netloom.passes.fields import Fields, fields
+from netloom.passes.modules import Modules
+from netloom.passes.settings import Settings
 from netloom.passes.training import check_trainings
 from netloom.syntax import ast
-from netloom.syntax.parse import parse
+from netloom.syntax.parse import parse_damaged
 from netloom.syntax.source import read
 from netloom.train.program import Program
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """A checked network with what the analyses found."""
 
     graph: Graph
@@ -34,8 +37,7 @@ class Network:
         return total(self.graph.layers_in("infer"), self.costs)
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(NamedTuple):
     """A checked spec."""
 
     source: Source
@@ -45,31 +47,39 @@ class Spec:
     """How networks are trained, for those with a train section."""
 
 
-def check_file(path: Path) -> Spec:
+def check_file(
+    path: str | os.PathLike[str], settings: Sequence[str] = (), limits: Limits = DEFAULT
+) -> Spec:
     """Reads and checks a spec file. Raises `Failed` with every independent mistake in it."""
-    return check(read(path))
+    return check(read(path, limits.text), settings, limits)
 
 
-def check(source: Source) -> Spec:
-    """Checks a spec. Raises `Failed` with every independent mistake in it."""
+def check(source: Source, settings: Sequence[str] = (), limits: Limits = DEFAULT) -> Spec:
+    """Checks a spec; `settings` are `name=value` in place of defaults of network parameters.
+
+    Raises `Failed` with every independent mistake in it.
+    """
     try:
-        return _check(source)
+        return _check(source, Settings(settings), limits)
     except RecursionError:
         message = f"`{source.name}` has expressions or braces that are nested too deep"
         raise Failed(Diagnostic("E217", message)) from None
 
 
-def _check(source: Source) -> Spec:
-    file = parse(source)
+def _check(source: Source, settings: Settings, limits: Limits) -> Spec:
     diagnostics = Diagnostics()
+    file, mistakes = parse_damaged(source, limits)
+    for mistake in mistakes:
+        diagnostics.report(mistake)
+    module = Modules(limits, diagnostics).open(source, file)
     networks = {}
-    for name, built in build(file, diagnostics).items():
+    for name, built in build(module, settings, limits, diagnostics).items():
         network = Network(built.graph, fields(built.graph), costs(built.graph))
         check_contracts(built, network.fields, network.costs, diagnostics)
         if built.sound:
             networks[name] = network
     graphs = {name: network.graph for name, network in networks.items()}
-    programs = check_trainings(file, graphs, diagnostics)
+    programs = check_trainings(module, graphs, diagnostics)
     diagnostics.raise_if_any()
     return Spec(source, file, networks, programs)
 

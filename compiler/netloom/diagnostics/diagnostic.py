@@ -3,19 +3,17 @@
 import bisect
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from netloom.diagnostics.codes import CODES
 
 
-@dataclass(frozen=True, eq=False)
 class Source:
     """The text of one spec and the name under which a user knows it."""
 
-    name: str
-    text: str = field(repr=False)
+    def __init__(self, name: str, text: str) -> None:
+        self.name, self.text = name, text
 
     @cached_property
     def line_starts(self) -> list[int]:
@@ -38,8 +36,7 @@ class Source:
         return self.text[start : end if end >= 0 else len(self.text)]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a source: offsets in characters, `end` not included."""
 
     source: Source
@@ -51,16 +48,14 @@ class Span:
         return f"{line}:{column}"
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """A second place that explains why, for instance where a disagreeing shape came from."""
 
     message: str
     span: Span | None = None
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(NamedTuple):
     """One mistake: `message` says what, `span` where, `notes` why, `help` what to write instead."""
 
     code: str
@@ -69,9 +64,6 @@ class Diagnostic:
     label: str = ""
     notes: tuple[Note, ...] = ()
     help: str | None = None
-
-    def __post_init__(self) -> None:
-        assert self.code in CODES, f"code {self.code} is not in the catalogue"
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data, with offsets in UTF-8 bytes as editors and CI systems count."""
@@ -96,11 +88,11 @@ class Failed(Exception):  # noqa: N818  what the stage did, not a kind of error
         self.diagnostics = diagnostics
 
 
-@dataclass
 class Diagnostics:
     """Gathers the independent mistakes of one run, so that all of them are reported at once."""
 
-    found: list[Diagnostic] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Notes a mistake; one in a block is told once, however often the block is called."""

@@ -133,7 +133,7 @@ class _Writer:
                 return self._constant(layer, given)
 
     def _weight(self, layer: Layer, weight: Weight) -> str:
-        keys = [state_key(f"{layer.name}.{each}") for each in weight.parameters]
+        keys = [state_key(f"{layer.weights_of.name}.{each}") for each in weight.parameters]
         arrays = [self.weights[key] for key in keys]
         self.initializers[keys[0]] = weight.arrange(*arrays) if weight.arrange else arrays[0]
         return keys[0]

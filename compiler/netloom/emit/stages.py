@@ -1,7 +1,5 @@
 """The stages of a compilation as text: what `--emit` prints and golden tests pin."""
 
-from dataclasses import fields as record_fields
-from dataclasses import is_dataclass
 from typing import Any
 
 from netloom.compile import Network
@@ -94,18 +92,19 @@ def _tree_lines(label: str, node: Any, depth: int) -> list[str]:
     margin = "  " * depth
     if isinstance(node, ast.Name):
         return [f"{margin}{label}: {node.text}"]
-    if isinstance(node, tuple):
+    fields = getattr(node, "_fields", None)
+    if isinstance(node, tuple) and fields is None:
         if not node:
             return []
         lines = [f"{margin}{label}:"]
         for item in node:
             lines += _tree_lines("-", item, depth + 1)
         return lines
-    if not is_dataclass(node):
+    if fields is None:
         return [] if node is None else [f"{margin}{label}: {node!r}"]
     lines = [f"{margin}{label}: {type(node).__name__} at {getattr(node, 'span', '')!r}"]
-    for entry in record_fields(node):
-        value = getattr(node, entry.name)
+    for name in fields:
+        value = getattr(node, name)
         if not isinstance(value, Span):
-            lines += _tree_lines(entry.name, value, depth + 1)
+            lines += _tree_lines(name, value, depth + 1)
     return lines

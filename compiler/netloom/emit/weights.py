@@ -23,7 +23,7 @@ Weights = Mapping[str, "numpy.ndarray[Any, Any]"]
 def expected(graph: Graph) -> dict[str, Parameter]:
     """All tensors of a network, those of train heads included, in the order of its layers."""
     return {
-        state_key(f"{layer.name}.{name}"): parameter
+        state_key(f"{layer.weights_of.name}.{name}"): parameter
         for layer in graph.layers_for(graph.heads)
         for name, parameter in layer.op.params().items()
     }

@@ -5,8 +5,8 @@ and one for names. Targets are dotted names under `nn`, `F`, `torch` or `torchvi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from netloom.ir.graph import Value
@@ -14,16 +14,14 @@ if TYPE_CHECKING:
 Literal = None | bool | int | float | str | tuple["Literal", ...]
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """A keyword argument; it is left out of the source where it equals the callee's default."""
 
     value: Literal
     default: Literal = None
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """A function applied in `forward`: `torch.cat([a, b], dim=1)`.
 
     `name` may be an infix operator such as `+`. Arguments are values, lists of values or literals.
@@ -31,11 +29,10 @@ class Function:
 
     name: str
     arguments: "tuple[Value | list[Value] | Literal, ...]"
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, Option] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(NamedTuple):
     """A layer made in `__init__` and called in `forward` with `inputs` and `call_options`.
 
     `function` is the stateless way to write the same thing in `forward`, where there is one.
@@ -47,8 +44,8 @@ class Module:
     target: str
     arguments: tuple[Literal, ...]
     inputs: "tuple[Value, ...]"
-    options: Mapping[str, Option] = field(default_factory=dict)
-    call_options: "Mapping[str, Value | Literal]" = field(default_factory=dict)
+    options: Mapping[str, Option] = MappingProxyType({})
+    call_options: "Mapping[str, Value | Literal]" = MappingProxyType({})
     function: Function | None = None
     picks: tuple[tuple[int, ...], ...] = ((),)
 

@@ -11,9 +11,7 @@ Such a record is one class. Its fields are its signature and its documentation:
 Rules take only `self`, so an instance can be asked everything about itself.
 """
 
-import dataclasses
-from collections.abc import Iterator
-from typing import Any, ClassVar, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
 Pair = tuple[int, int]
 """Height and width; a spec may write one number for both."""
@@ -30,26 +28,39 @@ class Reject(Exception):  # noqa: N818  a verdict on a call, not a fault of the 
         self.code, self.message, self.at, self.help = code, message, at, help
 
 
-def operand(doc: str, *, default: Any = dataclasses.MISSING) -> Any:
+REQUIRED: Any = object()
+"""The default of a field that has none."""
+
+
+def operand(doc: str, *, default: Any = REQUIRED) -> Any:
     """A value that flows in; the first one is the current value of the pipeline."""
-    return dataclasses.field(default=default, metadata={"operand": True, "doc": doc})
+    return _Entry(doc, True, default)
 
 
 def arg(
     doc: str,
     *,
-    default: Any = dataclasses.MISSING,
+    default: Any = REQUIRED,
     minimum: float | None = None,
     above: float | None = None,
     maximum: float | None = None,
 ) -> Any:
     """A constant argument. `minimum`, `above` (excluded) and `maximum` bound each number in it."""
-    bounds = {"minimum": minimum, "above": above, "maximum": maximum}
-    return dataclasses.field(default=default, metadata={"operand": False, "doc": doc, **bounds})
+    return _Entry(doc, False, default, minimum, above, maximum)
 
 
-@dataclasses.dataclass(frozen=True)
-class Field:
+class _Entry(NamedTuple):
+    """What `operand` and `arg` note of a field; its name and type are the annotation's."""
+
+    doc: str
+    is_operand: bool
+    default: Any
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+
+
+class Field(NamedTuple):
     """One entry of a signature."""
 
     name: str
@@ -91,30 +102,29 @@ class Declared:
         if not cls.__doc__:
             raise TypeError(f"{cls.family} `{name}` lacks a docstring, which users read")
         cls.name = name
-        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        cls._signature = [_field(cls, *entry) for entry in cls.__annotations__.items()]
         cls.registry[name] = cls
+
+    def __init__(self, **given: Any) -> None:
+        for field in self._signature:
+            if field.name not in given and field.required:
+                raise TypeError(f"{self.family} `{self.name}` lacks `{field.name}`")
+            self.__dict__[field.name] = given.pop(field.name, field.default)
+        if given:
+            raise TypeError(f"{self.family} `{self.name}` has no {', '.join(given)}")
 
     @classmethod
     def signature(cls) -> list[Field]:
         """The fields in order: operands and arguments as a call gives them."""
-        if "_signature" not in cls.__dict__:
-            cls._signature = list(_fields(cls))
         return cls._signature
 
-    _signature: ClassVar[list[Field]]
+    _signature: ClassVar[list[Field]] = []
 
 
-def _fields(cls: type[Any]) -> Iterator[Field]:
-    hints = get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        required = field.default is dataclasses.MISSING
-        bounds = {key: field.metadata.get(key) for key in ("minimum", "above", "maximum")}
-        yield Field(
-            field.name,
-            hints[field.name],
-            field.metadata["doc"],
-            field.metadata["operand"],
-            required,
-            None if required else field.default,
-            **bounds,
-        )
+def _field(cls: type[Declared], name: str, kind: Any) -> Field:
+    entry: _Entry = cls.__dict__[name]
+    delattr(cls, name)  # an instance's own value must be found, not the declaration
+    required = entry.default is REQUIRED
+    default = None if required else entry.default
+    bounds = (entry.minimum, entry.above, entry.maximum)
+    return Field(name, kind, entry.doc, entry.is_operand, required, default, *bounds)

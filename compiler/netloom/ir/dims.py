@@ -14,12 +14,11 @@ Sizes are integers of at least 1.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """A named size: a letter of an input's shape, or one that only the data decides."""
 
     name: str
@@ -29,8 +28,7 @@ class Size:
         return self.name
 
 
-@dataclass(frozen=True)
-class Floor:
+class Floor(NamedTuple):
     """`floor(numerator / divisor)`, in canonical form; made by `//` only."""
 
     numerator: "Symbolic"

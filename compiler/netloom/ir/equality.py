@@ -3,25 +3,22 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netloom.ir.dims import Dim, Floor, Symbolic, evaluate, evaluate_to_int, size, sizes
 
 
-@dataclass(frozen=True)
-class Proved:
+class Proved(NamedTuple):
     """Equal for all sizes."""
 
 
-@dataclass(frozen=True)
-class Refuted:
+class Refuted(NamedTuple):
     """Different at `witness`."""
 
     witness: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Undecided:
+class Undecided(NamedTuple):
     """Neither shown nor refuted within the budget."""
 
 

@@ -5,7 +5,6 @@ nested for the emitters that write for people (`scope`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from netloom.diagnostics import Span
@@ -16,32 +15,39 @@ Mode = Literal["both", "train", "infer"]
 ScopeKind = Literal["network", "block", "branch", "shortcut", "repeat", "iteration", "named"]
 
 
-@dataclass(eq=False)
 class Value:
     """One tensor. `name` is how people refer to it: the spec's own name, or its layer's path."""
 
-    name: str
-    type: Type
-    span: Span | None = None
-    layer: "Layer | None" = None
-    index: int = 0
+    __slots__ = ("index", "layer", "name", "span", "type")
+
+    def __init__(
+        self,
+        name: str,
+        type: Type,
+        span: Span | None = None,
+        layer: "Layer | None" = None,
+        index: int = 0,
+    ) -> None:
+        self.name, self.type, self.span, self.layer, self.index = name, type, span, layer, index
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.type}>"
 
 
-@dataclass(eq=False)
 class Layer:
     """An operator at its place in a network. `name` is its path: `stage2.basic1.conv2`.
 
     `mentions` are the names that its arguments read: a hint at what a number stands for.
+    `weights_of` is the layer that owns its weights, itself unless they are shared; `twin` is the
+    first call of something shared, of which this layer is a later call.
     """
 
-    name: str
-    op: Op
-    span: Span
-    results: tuple[Value, ...] = ()
-    mentions: tuple[str, ...] = ()
+    def __init__(self, name: str, op: Op, span: Span) -> None:
+        self.name, self.op, self.span = name, op, span
+        self.results: tuple[Value, ...] = ()
+        self.mentions: tuple[str, ...] = ()
+        self.weights_of: Layer = self
+        self.twin: Layer | Scope | None = None
 
     @property
     def label(self) -> str:
@@ -52,16 +58,18 @@ class Layer:
         return f"<{self.name}: {self.op.name}>"
 
 
-@dataclass(eq=False)
 class Line:
     """What one pipeline of the spec placed, in order."""
 
-    steps: "tuple[Layer | Scope, ...]"
-    results: tuple[Value, ...]
-    names: tuple[str, ...] = ()
+    def __init__(
+        self,
+        steps: "tuple[Layer | Scope, ...]",
+        results: tuple[Value, ...],
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self.steps, self.results, self.names = steps, results, names
 
 
-@dataclass(eq=False)
 class Scope:
     """A brace of the spec, or a named pipeline: what shares one prefix of names.
 
@@ -70,15 +78,15 @@ class Scope:
     means, `results` is what comes out.
     """
 
-    kind: ScopeKind
-    name: str
-    entry: Value | None
-    block: str | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
-    defaults: dict[str, Any] = field(default_factory=dict)
-    lines: list[Line] = field(default_factory=list)
-    results: tuple[Value, ...] = ()
-    mentions: tuple[str, ...] = ()
+    def __init__(self, kind: ScopeKind, name: str, entry: Value | None) -> None:
+        self.kind, self.name, self.entry = kind, name, entry
+        self.block: str | None = None
+        self.arguments: dict[str, Any] = {}
+        self.defaults: dict[str, Any] = {}
+        self.lines: list[Line] = []
+        self.results: tuple[Value, ...] = ()
+        self.mentions: tuple[str, ...] = ()
+        self.twin: Layer | Scope | None = None
 
     @property
     def label(self) -> str:
@@ -99,28 +107,30 @@ class Scope:
                 yield from step.layers()
 
 
-@dataclass(eq=False)
 class Head:
     """A named output and the mode in which it exists."""
 
-    name: str
-    value: Value
-    mode: Mode
-    span: Span
+    def __init__(self, name: str, value: Value, mode: Mode, span: Span) -> None:
+        self.name, self.value, self.mode, self.span = name, value, mode, span
 
 
-@dataclass(eq=False)
 class Graph:
     """One network."""
 
-    name: str
-    scope: Scope
-    inputs: tuple[Value, ...]
-    targets: tuple[Value, ...]
-    heads: tuple[Head, ...]
-    layers: tuple[Layer, ...]
-    named: dict[str, Value]
-    span: Span
+    def __init__(
+        self,
+        name: str,
+        scope: Scope,
+        inputs: tuple[Value, ...],
+        targets: tuple[Value, ...],
+        heads: tuple[Head, ...],
+        layers: tuple[Layer, ...],
+        named: dict[str, Value],
+        span: Span,
+    ) -> None:
+        self.name, self.scope, self.span = name, scope, span
+        self.inputs, self.targets, self.heads = inputs, targets, heads
+        self.layers, self.named = layers, named
 
     def heads_in(self, mode: Literal["train", "infer"]) -> tuple[Head, ...]:
         """The heads that exist in training, or in the exported graph."""

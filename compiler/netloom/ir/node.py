@@ -1,8 +1,8 @@
 """How an operator is written in ONNX, as data."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from netloom.ir.graph import Value
@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, Any]
 """ONNX attributes: numbers, strings, and tuples of one kind of them."""
 
+NONE: Attributes = MappingProxyType({})
 
-@dataclass(frozen=True)
-class Weight:
+
+class Weight(NamedTuple):
     """An initializer made of the operator's own parameters.
 
     `arrange` turns their arrays (numpy) into the one that ONNX wants; without it there is one
@@ -23,22 +24,19 @@ class Weight:
     arrange: Callable[..., Any] | None = None
 
 
-@dataclass(frozen=True)
-class Constant:
+class Constant(NamedTuple):
     """A small constant: its dtype, and its elements as a scalar or a one-dimensional list."""
 
     dtype: str
     elements: float | int | tuple[int, ...] | tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Local:
+class Local(NamedTuple):
     """A tensor that only the nodes of one operator know."""
 
     name: str
 
 
-@dataclass(frozen=True)
 class Node:
     """One ONNX node. `outputs` are results of the operator by index, or locals.
 
@@ -46,7 +44,12 @@ class Node:
     between versions and readers.
     """
 
-    op_type: str
-    inputs: "tuple[Value | Weight | Constant | Local | None, ...]"
-    attributes: Attributes = field(default_factory=dict)
-    outputs: tuple[int | Local | None, ...] = (0,)
+    def __init__(
+        self,
+        op_type: str,
+        inputs: "tuple[Value | Weight | Constant | Local | None, ...]",
+        attributes: Attributes = NONE,
+        outputs: tuple[int | Local | None, ...] = (0,),
+    ) -> None:
+        self.op_type, self.inputs = op_type, inputs
+        self.attributes, self.outputs = attributes, outputs

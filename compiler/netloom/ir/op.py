@@ -5,8 +5,7 @@ local facts; the passes compose them. What a class does not say means: pointwise
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from netloom.ir.call import Call
 from netloom.ir.declared import Declared
@@ -19,22 +18,19 @@ if TYPE_CHECKING:
     from netloom.ir.graph import Value
 
 
-@dataclass(frozen=True)
-class Uniform:
+class Uniform(NamedTuple):
     """Initial values drawn uniformly from [-bound, bound]."""
 
     bound: float
 
 
-@dataclass(frozen=True)
-class Filled:
+class Filled(NamedTuple):
     """Initial values that are all the same."""
 
     value: float
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A tensor that an operator owns. Buffers (`learned=False`) are saved but not counted."""
 
     shape: tuple[int, ...]

@@ -1,7 +1,6 @@
 """What kind of tensor a value is."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from netloom.ir.dims import Dim
 
@@ -14,8 +13,7 @@ DTYPES: dict[str, DType] = {name: name for name in get_args(DType)}
 Shape = tuple[Dim, ...]
 
 
-@dataclass(frozen=True)
-class Type:
+class Type(NamedTuple):
     """Element type and shape of a tensor.
 
     `pooled_from` belongs to index values only: the map whose positions they are, so that

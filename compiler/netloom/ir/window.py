@@ -5,20 +5,17 @@ clipping at the borders. A map is periodic: moving the output by `period` moves 
 `advance`. Compositions and unions of these maps are the business of `passes/fields.py`.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 
-@dataclass(frozen=True)
 class Window:
     """A sliding window: convolution and pooling.
 
     `extent` is the distance from first to last pixel, `dilation * (kernel - 1) + 1`.
     """
 
-    extent: int = 1
-    step: int = 1
-    pad: int = 0
+    def __init__(self, extent: int = 1, step: int = 1, pad: int = 0) -> None:
+        self.extent, self.step, self.pad = extent, step, pad
 
     period: ClassVar[int] = 1
 
@@ -33,13 +30,11 @@ class Window:
         return first, first + self.extent - 1
 
 
-@dataclass(frozen=True)
 class TransposedWindow:
     """A transposed convolution: the outputs that one input reaches, seen from the output."""
 
-    extent: int
-    step: int
-    pad: int = 0
+    def __init__(self, extent: int, step: int, pad: int = 0) -> None:
+        self.extent, self.step, self.pad = extent, step, pad
 
     advance: ClassVar[int] = 1
 
@@ -55,12 +50,11 @@ class TransposedWindow:
         ) // self.step
 
 
-@dataclass(frozen=True)
 class Stretch:
     """An enlargement by a whole factor: nearest neighbour, or linear with half-pixel centres."""
 
-    factor: int
-    linear: bool = False
+    def __init__(self, factor: int, linear: bool = False) -> None:
+        self.factor, self.linear = factor, linear
 
     advance: ClassVar[int] = 1
 

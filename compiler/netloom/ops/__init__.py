@@ -1,29 +1,20 @@
 """The operators, one file a family. Importing this package registers all of them."""
 
-from netloom.ops import (
-    activation as activation,
+from importlib import import_module
+
+FAMILIES = (
+    "activation",
+    "conv",
+    "gate",
+    "linear",
+    "merge",
+    "norm",
+    "pool",
+    "recurrent",
+    "region",
+    "resize",
+    "shape",
 )
-from netloom.ops import (
-    conv as conv,
-)
-from netloom.ops import (
-    linear as linear,
-)
-from netloom.ops import (
-    merge as merge,
-)
-from netloom.ops import (
-    norm as norm,
-)
-from netloom.ops import (
-    pool as pool,
-)
-from netloom.ops import (
-    recurrent as recurrent,
-)
-from netloom.ops import (
-    region as region,
-)
-from netloom.ops import (
-    resize as resize,
-)
+
+for _family in FAMILIES:
+    import_module(f"netloom.ops.{_family}")

@@ -1,10 +1,8 @@
 """From the arguments of a call to the fields of a record or the parameters of a block."""
 
-import dataclasses
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, did_you_mean
 from netloom.ir.declared import Declared, Field, Pair
@@ -14,16 +12,14 @@ from netloom.passes.expressions import Names, evaluate, text_of
 from netloom.syntax import ast
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(NamedTuple):
     """The fields of a call, and the places of the text where each was given."""
 
     fields: dict[str, Any]
     spans: dict[str, Span]
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A call as the text has it, with what its name stands for."""
 
     name: ast.Name
@@ -143,12 +139,20 @@ def coerce(value: Any, field: Field, span: Span, what: str) -> Any:
     return converted
 
 
-PARAMETER_TYPES = {"int": int, "float": float, "bool": bool, "string": str, "list": tuple}
+PARAMETER_TYPES: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "string": str,
+    "pair": Pair,
+    "list": tuple,
+    "tensor": Value,
+}
 """What a parameter of a block or network can be."""
 
 
-def parameter_signature(parameters: Sequence[ast.Parameter]) -> list[Field]:
-    """The parameters of a block or network as a signature; defaults are constants.
+def parameter_signature(parameters: Sequence[ast.Parameter], names: Names) -> list[Field]:
+    """The parameters of a block or network as a signature; `names` are what defaults can read.
 
     Raises `Failed`: E211 for a name that is used twice, E205 for an unknown type, and as `coerce`
     does for a default.
@@ -165,13 +169,18 @@ def parameter_signature(parameters: Sequence[ast.Parameter]) -> list[Field]:
             raise Failed(Diagnostic("E205", message, parameter.type.span, help=help))
         doc = f"a parameter of type {parameter.type.text}"
         required = parameter.default is None
-        field = Field(name, kind, doc, is_operand=False, required=required, default=None)
+        field = Field(name, kind, doc, kind is Value, required=required, default=None)
         if parameter.default is not None:
-            given = evaluate(parameter.default, Names())
+            given = evaluate(parameter.default, names)
             default = coerce(given, field, parameter.default.span, "the definition")
-            field = dataclasses.replace(field, default=default)
+            field = field._replace(default=default)
         signature.append(field)
     return signature
+
+
+def input_field(declared: ast.Input) -> Field:
+    """An input of a network as an argument of its calls."""
+    return Field(declared.name.text, Value, "an input of the network", True, True, None)
 
 
 def mentioned(call: Call) -> tuple[str, ...]:

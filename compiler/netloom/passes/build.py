@@ -4,21 +4,22 @@ A value whose making fails becomes poison: the mistake is told once, what depend
 and everything else is still checked, so one run reports every independent mistake.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed
 from netloom.ir.graph import Graph, Scope, Value
-from netloom.ir.op import Op
+from netloom.limits import Limits
 from netloom.passes.binding import Call, bind_fields, parameter_signature
 from netloom.passes.construction import Construction, Place, Requirement
 from netloom.passes.expressions import BUILD_FUNCTIONS, Names, Poisoned
+from netloom.passes.modules import Module
 from netloom.passes.scopes import OpenScope, names_given
+from netloom.passes.settings import Settings
 from netloom.passes.statements import Statements
 from netloom.syntax import ast
 
 
-@dataclass(frozen=True)
-class Built:
+class Built(NamedTuple):
     """A network and what it must still be shown to fulfil.
 
     One with mistakes is not `sound`: its graph holds what could be built, which is enough to check
@@ -30,43 +31,34 @@ class Built:
     sound: bool
 
 
-def build(file: ast.File, diagnostics: Diagnostics) -> dict[str, Built]:
-    """The networks of a spec, by name; mistakes are reported."""
-    blocks = _blocks(file, diagnostics)
-    return {
-        network.name.text: _build_network(network, Construction(blocks, diagnostics))
-        for network in file.networks
-    }
+def build(
+    module: Module, settings: Settings, limits: Limits, diagnostics: Diagnostics
+) -> dict[str, Built]:
+    """The networks that a file defines, by name; mistakes are reported.
+
+    `settings` are the parameters that are given from outside, in place of the defaults. A network
+    that has lost a part to a syntax error is not built.
+    """
+    networks = {}
+    for item in module.file.items:
+        if isinstance(item, ast.Network) and item.name.text not in module.damaged:
+            construction = Construction(limits, diagnostics)
+            networks[item.name.text] = _build_network(item, module, settings, construction)
+    settings.report_unused(diagnostics)
+    return networks
 
 
-def _blocks(file: ast.File, diagnostics: Diagnostics) -> dict[str, ast.Block]:
-    """The blocks by name; names of blocks and networks are all different, and no operator's."""
-    blocks: dict[str, ast.Block] = {}
-    first: dict[str, ast.Name] = {}
-    definitions: list[ast.Block | ast.Network] = [*file.blocks, *file.networks]
-    for definition in sorted(definitions, key=lambda each: each.span.start):
-        name = definition.name
-        if name.text in first:
-            note = Note(f"`{name.text}` is already defined here", first[name.text].span)
-            message = f"the name `{name.text}` is used twice"
-            diagnostics.report(Diagnostic("E211", message, name.span, notes=(note,)))
-            continue
-        first[name.text] = name
-        if isinstance(definition, ast.Block):
-            blocks[name.text] = definition
-            if name.text in Op.registry:
-                message = f"`{name.text}` is an operator, so a block cannot have that name"
-                diagnostics.report(Diagnostic("E211", message, name.span))
-    return blocks
-
-
-def _build_network(network: ast.Network, construction: Construction) -> Built:
+def _build_network(
+    network: ast.Network, module: Module, settings: Settings, construction: Construction
+) -> Built:
     scope = Scope("network", "", None)
-    names = Names(functions=BUILD_FUNCTIONS)
-    place = Place(names, OpenScope(scope, names_given(network.statements)), None, is_network=True)
+    names = Names(dict(module.constants), functions=BUILD_FUNCTIONS)
+    opened = OpenScope(scope, names_given(network.statements))
+    place = Place(names, opened, None, module, "network")
     try:
-        call = Call(network.name, (), f"network `{network.name.text}`")
-        parameters = bind_fields(parameter_signature(network.parameters), call, names).fields
+        given = settings.arguments(network)
+        call = Call(network.name, given, f"network `{network.name.text}`")
+        parameters = bind_fields(parameter_signature(network.parameters, names), call, names).fields
         names.values.update(parameters)
         Statements(construction).run(network.statements, place)
     except Failed as failure:

@@ -1,14 +1,12 @@
 """Comparisons of what a spec speaks about, decided for all sizes of the input."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from netloom.ir.dims import Dim
 from netloom.ir.equality import Proved, Refuted, equal, less_or_equal
 
 
-@dataclass(frozen=True)
-class Each:
+class Each(NamedTuple):
     """Several facts of which a requirement speaks at once: one an axis, input and phase."""
 
     facts: tuple[int | str, ...]

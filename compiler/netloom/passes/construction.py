@@ -1,6 +1,6 @@
 """One network while it is being built: what has been placed, and what went wrong."""
 
-from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span
 from netloom.ir.declared import Reject
@@ -8,21 +8,18 @@ from netloom.ir.dims import Dim, Size, evaluate, is_unwieldy, size, sizes
 from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import Type
+from netloom.limits import Limits
 from netloom.passes.binding import Bound
 from netloom.passes.expressions import LARGEST, POISON, Names, Poison
+from netloom.passes.modules import Definition, Module
 from netloom.passes.scopes import OpenScope
 from netloom.syntax import ast
-
-MAXIMUM_LAYERS = 200_000
-MAXIMUM_EXPANSIONS = 10_000
-MAXIMUM_BLOCK_DEPTH = 100
 
 Current = Value | Poison | None
 Results = tuple[Value | Poison, ...]
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(NamedTuple):
     """A `require`, with what its names meant where it stands."""
 
     condition: ast.Expression
@@ -31,22 +28,55 @@ class Requirement:
     notes: tuple[Note, ...]
 
 
-@dataclass
 class Place:
     """Where statements run: their names, the scope that takes their layers, the current value."""
 
-    names: Names
-    scope: OpenScope
-    current: Current
-    is_network: bool = False
-    defined: dict[str, Span] = field(default_factory=dict)
+    def __init__(
+        self,
+        names: Names,
+        scope: OpenScope,
+        current: Current,
+        module: Module,
+        role: "Literal['network', 'block', 'brace'] | Visit" = "brace",
+    ) -> None:
+        self.names, self.scope, self.current = names, scope, current
+        self.module, self.role = module, role
+        self.defined: dict[str, Span] = {}
+        self.returned: Results | None = None
+
+    def inside(self, names: Names, scope: OpenScope, current: Current) -> "Place":
+        """A place inside a brace of this one."""
+        return Place(names, scope, current, self.module)
+
+
+class Visit:
+    """A network while it runs as a part of another: what it is given, and what its heads make."""
+
+    def __init__(self, inputs: dict[str, Value]) -> None:
+        self.inputs = inputs
+        self.heads: dict[str, Value | Poison] = {}
+
+
+class Instance:
+    """What can be called several times and has the same weights each time.
+
+    `home` is the scope that owns it, `first` is what its first call has placed.
+    """
+
+    def __init__(
+        self, name: str, called: ast.Call | None, definition: Definition | None, home: OpenScope
+    ) -> None:
+        self.name, self.called, self.definition, self.home = name, called, definition, home
+        self.first: Layer | Scope | None = None
+        self.first_span: Span | None = None
 
 
 class Construction:
     """What the statements of one network have made so far."""
 
-    def __init__(self, blocks: dict[str, ast.Block], diagnostics: Diagnostics) -> None:
-        self.blocks = blocks
+    def __init__(self, limits: Limits, diagnostics: Diagnostics) -> None:
+        self.limits = limits
+        self.networks: dict[str, Instance] = {}
         self.inputs: list[Value] = []
         self.targets: list[Value] = []
         self.heads: list[Head] = []
@@ -55,7 +85,8 @@ class Construction:
         self.failed = False
         self._diagnostics = diagnostics
         self._calls: list[tuple[str, Span]] = []
-        self._expansions = 0
+        self.visiting = False
+        self._nodes = 0
         self._data_sizes: set[str] = set()
 
     # A mistake is told with the chain of block calls that led to it.
@@ -64,7 +95,7 @@ class Construction:
         """Tells a mistake; the network will not be built, but its checking goes on."""
         self.failed = True
         notes = (*diagnostic.notes, *self.call_chain())
-        self._diagnostics.report(replace(diagnostic, notes=notes))
+        self._diagnostics.report(diagnostic._replace(notes=notes))
 
     def tell(self, failure: Failed) -> None:
         """Tells all mistakes of a failure."""
@@ -86,11 +117,11 @@ class Construction:
         active = [each for each, _ in self._calls]
         if name in active:
             cycle = " -> ".join([*active[active.index(name) :], name])
-            message = f"block `{name}` calls itself: {cycle}"
+            message = f"`{name}` calls itself: {cycle}"
             raise Failed(Diagnostic("E214", message, span, help="use `repeat`"))
-        if len(active) >= MAXIMUM_BLOCK_DEPTH:
-            message = f"blocks are nested more than {MAXIMUM_BLOCK_DEPTH} deep"
-            raise Failed(Diagnostic("E217", message, span))
+        if len(active) >= self.limits.blocks:
+            message = f"blocks are nested more than {self.limits.blocks} deep"
+            raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("blocks")))
         self._calls.append((name, span))
 
     def leave_block(self) -> None:
@@ -98,11 +129,11 @@ class Construction:
         self._calls.pop()
 
     def spend(self, span: Span, times: int = 1) -> None:
-        """Counts expansions before they are made, which bounds the time of a check (E217)."""
-        self._expansions += times
-        if self._expansions > MAXIMUM_EXPANSIONS:
-            message = f"blocks and repeats expand more than {MAXIMUM_EXPANSIONS:,} times"
-            raise Failed(Diagnostic("E217", message, span))
+        """Counts what is about to be made, which bounds the time of a check (E217)."""
+        self._nodes += times
+        if self._nodes > self.limits.nodes:
+            message = f"the network has more than {self.limits.nodes:,} layers and expansions"
+            raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("nodes")))
 
     def place(
         self,
@@ -124,9 +155,7 @@ class Construction:
             if isinstance(dim, int) and dim > LARGEST:
                 message = f"what `{op.name}` gives has a size beyond 64 bits"
                 raise Failed(Diagnostic("E217", message, span))
-        if len(self.layers) >= MAXIMUM_LAYERS:
-            message = f"the network has more than {MAXIMUM_LAYERS:,} layers"
-            raise Failed(Diagnostic("E217", message, span))
+        self.spend(span)
         layer = Layer(path, op, span)
         layer.results = tuple(
             Value(path if index == 0 else f"{path}.{index}", result_type, span, layer, index)
@@ -147,7 +176,7 @@ class Construction:
         if not renamed:
             return result_types
         return tuple(
-            replace(each, shape=tuple(evaluate(dim, renamed) for dim in each.shape))
+            each._replace(shape=tuple(evaluate(dim, renamed) for dim in each.shape))
             for each in result_types
         )
 
@@ -162,14 +191,15 @@ class Construction:
         return size(name, from_data=True)
 
 
-def close(scope: Scope, result: Current, steps: list[Layer | Scope]) -> Value | Poison:
-    """Ends a scope with its result; one that placed nothing leaves no trace."""
-    if not isinstance(result, Value):
-        return POISON
-    scope.results = (result,)
+def close(scope: Scope, results: tuple[Current, ...], steps: list[Layer | Scope]) -> Results:
+    """Ends a scope with its results; one that placed nothing leaves no trace."""
+    sound = tuple(result for result in results if isinstance(result, Value))
+    if len(sound) < len(results):
+        return (POISON,)
+    scope.results = sound
     if scope.lines:
         steps.append(scope)
-    return result
+    return sound
 
 
 def _rejection(

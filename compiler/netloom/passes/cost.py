@@ -1,21 +1,16 @@
 """Parameters and multiply-accumulates."""
 
 import math
-from dataclasses import dataclass
 
 from netloom.ir.dims import Dim, Size, Symbolic, evaluate
 from netloom.ir.graph import Graph, Layer
 
 
-@dataclass(frozen=True)
 class Cost:
     """What a layer, or a whole network, costs. MACs are for one sample."""
 
-    params: int = 0
-    macs: Dim = 0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.params + other.params, self.macs + other.macs)
+    def __init__(self, params: int = 0, macs: Dim = 0) -> None:
+        self.params, self.macs = params, macs
 
 
 def costs(graph: Graph) -> dict[Layer, Cost]:
@@ -43,5 +38,9 @@ def batch_size(graph: Graph) -> Size | None:
 
 
 def total(layers: list[Layer], table: dict[Layer, Cost]) -> Cost:
-    """The cost of some layers together."""
-    return sum((table[layer] for layer in layers), Cost())
+    """The cost of some layers together; weights that several of them share count once."""
+    owners = {id(layer.weights_of): table[layer].params for layer in layers}
+    macs: Dim = 0
+    for layer in layers:
+        macs = macs + table[layer].macs
+    return Cost(sum(owners.values()), macs)

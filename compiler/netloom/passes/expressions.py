@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from netloom.diagnostics import Diagnostic, Failed, Span, did_you_mean
@@ -17,6 +17,9 @@ LARGEST = 2**63 - 1
 MAXIMUM_ELEMENTS = 10_000
 
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Poison:
     """Stands for a value whose making failed. The mistake has been told; nothing more is said."""
 
@@ -28,7 +31,6 @@ class Poisoned(Exception):  # noqa: N818  a signal, not a fault
     """An expression needs a value whose making failed."""
 
 
-@dataclass
 class Names:
     """What names mean at one place of a spec.
 
@@ -36,10 +38,15 @@ class Names:
     known of the whole network, and only once it is built.
     """
 
-    values: dict[str, Any] = field(default_factory=dict)
-    entry: Value | Poison | None = None
-    functions: Mapping[str, Callable[[Value], Any]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(
+        self,
+        values: dict[str, Any] | None = None,
+        entry: Value | Poison | None = None,
+        functions: Mapping[str, Callable[[Value], Any]] = NOTHING,
+        facts: Mapping[str, Any] = NOTHING,
+    ) -> None:
+        self.values: dict[str, Any] = {} if values is None else values
+        self.entry, self.functions, self.facts = entry, functions, facts
 
     def tensor_names(self) -> set[str]:
         """The names that stand for values of the network."""
@@ -88,6 +95,8 @@ def evaluate(expression: ast.Expression, names: Names) -> Any:
             return _clean(names.entry)
         case ast.Attribute():
             return _attribute(expression, names)
+        case ast.Element():
+            return _element(expression, names)
         case ast.Application():
             return _apply(expression, names)
         case ast.Unary():
@@ -179,13 +188,29 @@ def _attribute(expression: ast.Attribute, names: Names) -> Dim:
     return of.type.shape[axes[name.text]]
 
 
+def _element(expression: ast.Element, names: Names) -> Any:
+    of, index = evaluate(expression.of, names), evaluate(expression.position, names)
+    if not isinstance(of, tuple):
+        raise _failure("E216", f"only a list has elements, not {text_of(of)}", expression.of.span)
+    if isinstance(index, bool) or not isinstance(index, int):
+        message = f"an element is counted by a whole number, not {text_of(index)}"
+        raise _failure("E216", message, expression.position.span)
+    if not -len(of) <= index < len(of):
+        message = f"this list has {len(of)} elements, so there is none at {index}"
+        help = "elements are counted from 0, and from -1 backwards"
+        raise _failure("E216", message, expression.position.span, help)
+    return of[index]
+
+
 def _apply(expression: ast.Application, names: Names) -> Any:
     name = expression.name
+    if name.text in _ARITHMETIC:
+        return _calculate(expression, names)
     if name.text not in names.functions:
         if name.text in ANALYSIS_FUNCTIONS:
             help = "it is known once the network is built, so it can stand in `require` only"
             raise _failure("E216", f"`{name.text}` is not known here", name.span, help)
-        known = [*names.functions, *ANALYSIS_FUNCTIONS]
+        known = [*names.functions, *ANALYSIS_FUNCTIONS, *_ARITHMETIC]
         raise _failure(
             "E201", f"there is no function `{name.text}`", name.span, did_you_mean(name.text, known)
         )
@@ -200,6 +225,35 @@ def _apply(expression: ast.Application, names: Names) -> Any:
             span,
         )
     return names.functions[name.text](value)
+
+
+def _calculate(expression: ast.Application, names: Names) -> Any:
+    """`min`, `max`, `sum`, `len` and `round`, of a list or, the first three, of several numbers."""
+    name = expression.name.text
+    if any(argument.name for argument in expression.arguments) or not expression.arguments:
+        raise _failure("E204", f"`{name}` takes numbers or one list", expression.span)
+    values = tuple(evaluate(argument.value, names) for argument in expression.arguments)
+    if name == "round":
+        (number, *others) = values
+        if others or isinstance(number, bool) or not isinstance(number, int | float):
+            raise _failure("E204", "`round` takes one number", expression.span)
+        return round(number)
+    items = values[0] if len(values) == 1 else values
+    if not isinstance(items, tuple) or (name == "len" and len(values) != 1):
+        raise _failure("E205", f"`{name}` takes a list, not {text_of(items)}", expression.span)
+    if name == "len":
+        return len(items)
+    for item in items:
+        if isinstance(item, bool) or not isinstance(item, int | float):
+            raise _failure("E205", f"`{name}` takes numbers, not {text_of(item)}", expression.span)
+    if not items and name != "sum":
+        raise _failure("E216", f"an empty list has no `{name}`", expression.span)
+    if name == "sum":
+        return sum(items)
+    return min(items) if name == "min" else max(items)
+
+
+_ARITHMETIC = ("min", "max", "sum", "len", "round")
 
 
 def _unary(expression: ast.Unary, names: Names) -> Any:

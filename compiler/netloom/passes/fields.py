@@ -8,9 +8,8 @@ through the interval maps that operators state, and join by the hull of the unio
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.ir.types import spatial_axes
@@ -19,8 +18,7 @@ from netloom.ir.window import Reach
 Interval = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A field with known extents; `intervals` holds one period of positions, from position 0.
 
     A position that sees nothing, in a gap of a transposed convolution, ends before it begins.

@@ -1,7 +1,6 @@
 """Names and scopes while a network is being built."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from netloom.ir.graph import Layer, Line, Scope, Value
 from netloom.ir.op import Op
@@ -44,7 +43,6 @@ class OpenScope:
         self.scope.lines.append(Line(tuple(steps), results, names))
 
 
-@dataclass
 class Naming:
     """How the stages of one pipeline get their paths.
 
@@ -52,10 +50,11 @@ class Naming:
     stage that owns weights, or to the only stage there is; the others are counted below it.
     """
 
-    scope: OpenScope
-    pinned: str | None = None
-    owner: ast.Stage | None = None
-    _below: Counter[str] = field(default_factory=Counter)
+    def __init__(
+        self, scope: OpenScope, pinned: str | None = None, owner: ast.Stage | None = None
+    ) -> None:
+        self.scope, self.pinned, self.owner = scope, pinned, owner
+        self._below: Counter[str] = Counter()
 
     def path(self, stage: ast.Stage, label: str) -> str:
         """The path of what a stage places."""
@@ -77,7 +76,7 @@ def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
                 for stage in statement.pipeline.stages:
                     if isinstance(stage, ast.Residual):  # its layers belong to this scope too
                         found |= names_given(stage.body.statements)
-            case ast.Head() | ast.Input() | ast.Target() | ast.Let():
+            case ast.Head() | ast.Input() | ast.Target() | ast.Let() | ast.Share():
                 found.add(statement.name.text)
             case ast.If():
                 found |= names_given(statement.then.statements)
@@ -88,12 +87,16 @@ def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
     return found
 
 
-def placing_stages(pipeline: ast.Pipeline, values: set[str]) -> list[ast.Stage]:
-    """The stages that make something, rather than only name one of the `values`."""
+def placing_stages(pipeline: ast.Pipeline, values: set[str], shared: set[str]) -> list[ast.Stage]:
+    """The stages that make something of their own.
+
+    The others only name one of the `values`, or call what is `shared`, which has its own name.
+    """
     return [
         stage
         for index, stage in enumerate(pipeline.stages)
         if not isinstance(stage, ast.Incoming)
+        and not (isinstance(stage, ast.Call) and stage.name.text in shared)
         and not (
             index == 0
             and isinstance(stage, ast.Call)
@@ -116,7 +119,7 @@ def owning_stages(stages: list[ast.Stage]) -> list[ast.Stage]:
 
 def is_single(stages: list[ast.Stage]) -> bool:
     """Whether one call is all that a pipeline places, so that it can take the pipeline's name."""
-    return len(stages) == 1 and not isinstance(stages[0], ast.Join | ast.Residual)
+    return len(stages) == 1 and not isinstance(stages[0], ast.Join | ast.Residual | ast.Gate)
 
 
 def shares_name(stages: list[ast.Stage]) -> bool:

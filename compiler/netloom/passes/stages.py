@@ -1,16 +1,24 @@
 """The stages of a pipeline: operators, blocks, joins, residuals, repeats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from netloom.diagnostics import Diagnostic, Failed, Note, Span, did_you_mean
 from netloom.ir.graph import Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import shape_text
+from netloom.ops.gate import Gate
 from netloom.ops.merge import Add, Concat, Mul, projection
 from netloom.ops.operands import all_equal
-from netloom.passes.binding import Call, bind, bind_fields, mentioned, parameter_signature
-from netloom.passes.construction import Construction, Place, Results, close
+from netloom.passes.binding import (
+    Call,
+    bind,
+    bind_fields,
+    input_field,
+    mentioned,
+    parameter_signature,
+)
+from netloom.passes.construction import Construction, Instance, Place, Results, Visit, close
 from netloom.passes.expressions import (
     BUILD_FUNCTIONS,
     POISON,
@@ -18,10 +26,13 @@ from netloom.passes.expressions import (
     Poison,
     Poisoned,
     evaluate,
+    text_of,
     truth_of,
     whole_number_of,
 )
+from netloom.passes.modules import Definition
 from netloom.passes.scopes import Naming, OpenScope, is_single, names_given, placing_stages
+from netloom.passes.sharing import pair_weights
 from netloom.syntax import ast
 
 Steps = list[Layer | Scope]
@@ -74,13 +85,10 @@ class Stages:
                     raise Failed(Diagnostic("E215", message, stage.span))
                 return (evaluate(stage, place.names),)
             case ast.Call():
-                named = place.names.values.get(stage.name.text)
-                if stage.arguments is None and isinstance(named, Value | Poison):
-                    return (_read(stage, named, first),)
-                entry = self._entering(place, stage.name.span)
-                if stage.name.text in self.construction.blocks:
-                    return self._block(stage, entry, place, steps, naming)
-                return self._operator(stage, entry, place, steps, naming)
+                return self._call(stage, place, steps, naming, first)
+            case ast.Gate():
+                entry = self._entering(place, stage.span)
+                return self._gate(stage, entry, place, steps, naming)
             case ast.Join():
                 entry = self._entering(place, stage.kind.span)
                 return self._join(stage, entry, place, steps, naming)
@@ -90,6 +98,46 @@ class Stages:
             case ast.Repeat():
                 entry = self._entering(place, stage.span)
                 return (self._repeat(stage, entry, place, steps, naming),)
+
+    def _call(
+        self, stage: ast.Call, place: Place, steps: Steps, naming: Naming, first: bool
+    ) -> Results:
+        """What a name in a pipeline means: a value, something shared, a block, a network, an op."""
+        name = stage.name.text
+        named = place.names.values.get(name)
+        if stage.arguments is None and isinstance(named, Value | Poison):
+            return (_read(stage, named, first),)
+        if name in place.module.damaged:
+            raise Poisoned
+        entry = self._entering(place, stage.name.span)
+        definition = place.module.definitions.get(name)
+        if isinstance(named, Instance):
+            found = self._instance(named, stage, entry, place, steps)
+        elif definition is None:
+            found = self._operator(stage, entry, place, steps, naming)
+        elif isinstance(definition.node, ast.Network):
+            home = self.construction.networks.get(name)
+            instance = home or Instance(name, None, definition, place.scope)
+            self.construction.networks[name] = instance
+            return self._instance(instance, stage, entry, place, steps)
+        else:
+            path = naming.path(stage, name)
+            found = self._block(definition, stage, entry, place, steps, path)
+        if stage.head:
+            message = f"`{name}` is no network, so it has no heads to choose from"
+            raise Failed(Diagnostic("E215", message, stage.head.span))
+        return found
+
+    def placing(self, pipeline: ast.Pipeline, place: Place) -> list[ast.Stage]:
+        """The stages of a pipeline that place something under the pipeline's own name."""
+        networks = {
+            name
+            for name, definition in place.module.definitions.items()
+            if isinstance(definition.node, ast.Network)
+        }
+        values = place.names.values.items()
+        shared = {name for name, value in values if isinstance(value, Instance)} | networks
+        return placing_stages(pipeline, place.names.tensor_names(), shared)
 
     def _entering(self, place: Place, span: Span) -> Value:
         if isinstance(place.current, Poison):
@@ -108,64 +156,193 @@ class Stages:
         """Reports misspelt names in a stage that cannot be placed."""
         if not isinstance(stage, ast.Call):
             return
-        if stage.name.text in self.construction.blocks or stage.name.text in place.names.values:
+        module, name = place.module, stage.name.text
+        if {name} & (module.definitions.keys() | place.names.values.keys() | module.damaged):
             return
-        declared = Op.registry.get(stage.name.text)
+        declared = Op.registry.get(name)
         if declared is None:
-            self.construction.report(self._unknown(stage.name))
+            self.construction.report(self.unknown(stage.name, place))
             return
         known = [entry.name for entry in declared.signature()[1:]]
         for argument in stage.arguments or ():
             if argument.name and argument.name.text not in known:
-                name = argument.name
-                message = f"operator `{declared.name}` has no argument `{name.text}`"
-                help = did_you_mean(name.text, known)
-                self.construction.report(Diagnostic("E203", message, name.span, help=help))
+                wrong = argument.name
+                message = f"operator `{declared.name}` has no argument `{wrong.text}`"
+                help = did_you_mean(wrong.text, known)
+                self.construction.report(Diagnostic("E203", message, wrong.span, help=help))
 
-    def _unknown(self, name: ast.Name) -> Diagnostic:
-        known = [*Op.registry, *self.construction.blocks]
+    def unknown(self, name: ast.Name, place: Place) -> Diagnostic:
+        """The report of a name that nothing that can be called has."""
+        known = [*Op.registry, *place.module.definitions]
         message = f"there is no operator or block `{name.text}`"
         return Diagnostic("E202", message, name.span, help=did_you_mean(name.text, known))
 
     # One method for each kind of stage.
 
     def _operator(
-        self, stage: ast.Call, entry: Value, place: Place, steps: Steps, naming: Naming
+        self,
+        stage: ast.Call,
+        entry: Value,
+        place: Place,
+        steps: Steps,
+        naming: Naming,
+        pinned: str | None = None,
     ) -> Results:
         declared = Op.registry.get(stage.name.text)
         if declared is None:
-            raise Failed(self._unknown(stage.name))
+            raise Failed(self.unknown(stage.name, place))
         call = Call(stage.name, stage.arguments or (), f"operator `{declared.name}`")
         bound = bind(declared, call, place.names, entry)
-        path = naming.path(stage, declared.name)
+        path = pinned or naming.path(stage, declared.name)
         layer = self.construction.place(declared(**bound.fields), path, stage.span, bound)
         layer.mentions = mentioned(call)
         steps.append(layer)
         return layer.results
 
     def _block(
-        self, stage: ast.Call, entry: Value, place: Place, steps: Steps, naming: Naming
+        self,
+        definition: Definition,
+        stage: ast.Call,
+        entry: Value,
+        place: Place,
+        steps: Steps,
+        path: str,
     ) -> Results:
-        block = self.construction.blocks[stage.name.text]
+        block, module = definition
         name = block.name.text
         self.construction.enter_block(name, stage.span)
         try:
             self.construction.spend(stage.span)
-            signature = parameter_signature(block.parameters)
+            signature = parameter_signature(block.parameters, Names(module.constants))
             call = Call(stage.name, stage.arguments or (), f"block `{name}`")
             arguments = bind_fields(signature, call, place.names).fields
-            defaults = {each.name: each.default for each in signature if not each.required}
-            path = naming.path(stage, name)
-            scope = Scope("block", path, entry, name, arguments, defaults, mentions=mentioned(call))
+            tensors = {each.name for each in signature if each.is_operand}
+            scope = Scope("block", path, entry)
+            scope.block, scope.mentions = name, mentioned(call)
+            scope.arguments = {key: v for key, v in arguments.items() if key not in tensors}
+            scope.defaults = {each.name: each.default for each in signature if not each.required}
             inner = Place(
-                Names(dict(arguments), entry, BUILD_FUNCTIONS),
+                Names({**module.constants, **arguments}, entry, BUILD_FUNCTIONS),
                 OpenScope(scope, names_given(block.statements)),
                 entry,
+                module,
+                "block",
             )
+            inner.defined = {each.name.text: each.name.span for each in block.parameters}
             self.run(block.statements, inner)
         finally:
             self.construction.leave_block()
-        return (close(scope, inner.current, steps),)
+        return close(scope, inner.returned or (inner.current,), steps)
+
+    def _instance(
+        self, instance: Instance, stage: ast.Call, entry: Value, place: Place, steps: Steps
+    ) -> Results:
+        """A call of what is shared: the first one places it, the others use its weights."""
+        if place.scope is not instance.home:
+            message = f"`{instance.name}` is shared, and can be called only where it is declared"
+            help = "name its result there, and read that name here"
+            notes = (Note("it belongs here", instance.first_span),) if instance.first_span else ()
+            raise Failed(Diagnostic("E221", message, stage.name.span, notes=notes, help=help))
+        path = place.scope.claim(instance.name)
+        placed: Steps = []
+        definition, call = instance.definition, stage
+        if instance.called:
+            arguments = (*(instance.called.arguments or ()), *(stage.arguments or ()))
+            call = ast.Call(instance.called.name, arguments, None, stage.span)
+        if definition is None:
+            naming = Naming(place.scope)
+            results = self._operator(call, entry, place, placed, naming, pinned=path)
+        elif isinstance(definition.node, ast.Block):
+            results = self._block(definition, call, entry, place, placed, path)
+        else:
+            results = self._network(definition, call, entry, place, placed, path)
+        steps += placed
+        made = placed[0] if placed else None
+        if made and instance.first:
+            pair_weights(instance.first, made, instance, stage.span)
+        elif made:
+            instance.first, instance.first_span = made, stage.span
+        if isinstance(definition and definition.node, ast.Network) and stage.head:
+            return (self._chosen_head(stage.head, definition, results),)
+        return results
+
+    def _network(
+        self,
+        definition: Definition,
+        stage: ast.Call,
+        entry: Value,
+        place: Place,
+        steps: Steps,
+        path: str,
+    ) -> Results:
+        """A network as a part of this one: its heads, without those for training, are results."""
+        network, module = definition
+        name = network.name.text
+        self.construction.enter_block(name, stage.span)
+        visiting, self.construction.visiting = self.construction.visiting, True
+        try:
+            self.construction.spend(stage.span)
+            declared = [each for each in network.statements if isinstance(each, ast.Input)]
+            signature = [
+                *(input_field(each) for each in declared[1:]),
+                *parameter_signature(network.parameters, Names(module.constants)),
+            ]
+            call = Call(stage.name, stage.arguments or (), f"network `{name}`")
+            fields = bind_fields(signature, call, place.names).fields
+            inputs = {each.name.text: fields.pop(each.name.text) for each in declared[1:]}
+            inputs = {each.name.text: entry for each in declared[:1]} | inputs
+            scope = Scope("block", path, entry)
+            scope.block, scope.arguments, scope.mentions = name, fields, mentioned(call)
+            scope.defaults = {each.name: each.default for each in signature if not each.required}
+            inner = Place(
+                Names({**module.constants, **fields}, None, BUILD_FUNCTIONS),
+                OpenScope(scope, names_given(network.statements)),
+                None,
+                module,
+                Visit(inputs),
+            )
+            self.run(network.statements, inner)
+        finally:
+            self.construction.visiting = visiting
+            self.construction.leave_block()
+        assert isinstance(inner.role, Visit)
+        if not inner.role.heads:
+            raise Poisoned
+        return close(scope, tuple(inner.role.heads.values()), steps)
+
+    def _chosen_head(
+        self, head: ast.Name, definition: Definition | None, results: Results
+    ) -> Value | Poison:
+        assert definition
+        names = [
+            each.name.text
+            for each in definition.node.statements
+            if isinstance(each, ast.Head) and each.mode != "train"
+        ]
+        if len(results) != len(names):
+            raise Poisoned
+        if head.text not in names:
+            message = f"network `{definition.node.name.text}` has no head `{head.text}`"
+            help = did_you_mean(head.text, names)
+            raise Failed(Diagnostic("E201", message, head.span, help=help))
+        return results[names.index(head.text)]
+
+    def _gate(
+        self, stage: ast.Gate, entry: Value, place: Place, steps: Steps, naming: Naming
+    ) -> Results:
+        path = naming.path(stage, "gate")
+        factor = self._brace("branch", path, stage.body, entry, place, steps)
+        if not isinstance(factor, Value):
+            raise Poisoned
+        word = Span(stage.span.source, stage.span.start, stage.span.start + len("gate"))
+        layer = self.construction.place(
+            Gate(x=entry, by=factor),
+            naming.path(stage, "gate_mul"),
+            word,
+            branches=(word, stage.body.span),
+        )
+        steps.append(layer)
+        return layer.results
 
     def _join(
         self, stage: ast.Join, entry: Value, place: Place, steps: Steps, naming: Naming
@@ -200,8 +377,10 @@ class Stages:
         if steps:
             place.scope.add_line(list(steps), (entry,))
             steps.clear()
-        inner = Place(place.names.inner(entry), place.scope, entry)
+        inner = place.inside(place.names.inner(entry), place.scope, entry)
         self.run(stage.body.statements, inner)
+        if stage.condition and not truth_of(stage.condition, place.names.inner(entry)):
+            return (inner.current if inner.current is not None else POISON,)
         word = Span(stage.span.source, stage.span.start, stage.span.start + len("residual"))
         shortcut: Value | Poison = entry
         shortcut_span = word
@@ -230,14 +409,13 @@ class Stages:
     def _repeat(
         self, stage: ast.Repeat, entry: Value, place: Place, steps: Steps, naming: Naming
     ) -> Value | Poison:
-        start = whole_number_of(stage.start, place.names) if stage.start else 0
-        stop = whole_number_of(stage.stop, place.names)
-        self.construction.spend(stage.span, max(0, stop - start))
+        counters = self._counters(stage, place)
+        self.construction.spend(stage.span, len(counters))
         path = naming.path(stage, "repeat")
         scope = Scope("repeat", path, entry)
-        outer = Place(place.names, OpenScope(scope, set()), entry)
+        outer = place.inside(place.names, OpenScope(scope, set()), entry)
         current: Value | Poison = entry
-        for index, counter in enumerate(range(start, stop)):
+        for index, counter in enumerate(counters):
             if isinstance(current, Poison):
                 break
             values = {stage.variable.text: counter} if stage.variable else {}
@@ -247,7 +425,20 @@ class Stages:
             )
             if iteration and isinstance(current, Value):
                 outer.scope.add_line(iteration, (current,))
-        return close(scope, current, steps)
+        return close(scope, (current,), steps)[0]
+
+    def _counters(self, stage: ast.Repeat, place: Place) -> Sequence[Any]:
+        """What the variable of a repeat stands for, one after the other."""
+        if stage.stop is not None:
+            start = whole_number_of(stage.start, place.names) if stage.start else 0
+            return range(start, max(start, whole_number_of(stage.stop, place.names)))
+        assert stage.start
+        items = evaluate(stage.start, place.names)
+        if not isinstance(items, tuple):
+            message = f"a repeat goes over a list, or from a to b, not over {text_of(items)}"
+            help = "`repeat i in 0..4 { … }`, `repeat width in [64, 128] { … }`"
+            raise Failed(Diagnostic("E205", message, stage.start.span, help=help))
+        return items
 
     def _brace(
         self,
@@ -264,15 +455,15 @@ class Stages:
         names.values.update(values or {})
         only = body.statements[0] if len(body.statements) == 1 else None
         if isinstance(only, ast.Flow) and not only.names:
-            stages = placing_stages(only.pipeline, names.tensor_names())
-            if is_single(stages):
-                inner = Place(names, place.scope, entry)
-                naming = Naming(place.scope, path, stages[0])
+            stages = self.placing(only.pipeline, place.inside(names, place.scope, entry))
+            if not stages or is_single(stages):
+                inner = place.inside(names, place.scope, entry)
+                naming = Naming(place.scope, path, stages[0] if stages else None)
                 return self.pipeline(only.pipeline, inner, steps, naming)[0]
         scope = Scope(kind, path, entry)
-        inner = Place(names, OpenScope(scope, names_given(body.statements)), entry)
+        inner = place.inside(names, OpenScope(scope, names_given(body.statements)), entry)
         self.run(body.statements, inner)
-        return close(scope, inner.current, steps)
+        return close(scope, (inner.current,), steps)[0]
 
 
 def _check_identity(entry: Value, body: Value, stage: ast.Residual) -> None:

@@ -2,10 +2,13 @@
 
 from netloom.diagnostics import Diagnostic, Failed, Note, did_you_mean
 from netloom.ir.dims import Dim, Symbolic, size
+from netloom.ir.dims import evaluate as evaluate_dim
+from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Head, Layer, Scope, Value
+from netloom.ir.op import Op
 from netloom.ir.types import DTYPES, Type
 from netloom.passes.binding import variables_in
-from netloom.passes.construction import Construction, Place, Requirement, Results
+from netloom.passes.construction import Construction, Instance, Place, Requirement, Results, Visit
 from netloom.passes.expressions import (
     POISON,
     Poison,
@@ -14,7 +17,7 @@ from netloom.passes.expressions import (
     text_of,
     truth_of,
 )
-from netloom.passes.scopes import Naming, OpenScope, namesake, placing_stages, shares_name
+from netloom.passes.scopes import Naming, OpenScope, namesake, shares_name
 from netloom.passes.stages import Stages
 from netloom.syntax import ast
 
@@ -28,8 +31,11 @@ class Statements:
 
     def run(self, statements: tuple[ast.Statement, ...], place: Place) -> None:
         """Runs statements one after the other; a mistake in one does not stop the next."""
-        for statement in statements:
+        for index, statement in enumerate(statements):
             before = place.current
+            if isinstance(statement, ast.Return):
+                self._return(statement, place, is_last=index == len(statements) - 1)
+                continue
             try:
                 self._statement(statement, place)
                 continue
@@ -43,17 +49,23 @@ class Statements:
     def _statement(self, statement: ast.Statement, place: Place) -> None:
         match statement:
             case ast.Input():
+                if isinstance(place.role, Visit):
+                    self._receive(statement, place, place.role)
+                    return
                 inputs = self.construction.inputs
                 self._declare(statement, place, inputs)
                 place.current = inputs[0] if len(inputs) == 1 else None
             case ast.Target():
-                self._declare(statement, place, self.construction.targets)
+                if not isinstance(place.role, Visit):
+                    self._declare(statement, place, self.construction.targets)
             case ast.Head():
                 self._head(statement, place)
             case ast.Require():
                 self._require(statement, place)
             case ast.Let():
                 self._let(statement, place)
+            case ast.Share():
+                self._share(statement, place)
             case ast.If():
                 self._if(statement, place)
             case ast.Flow():
@@ -73,7 +85,7 @@ class Statements:
     ) -> None:
         """An `input` or `target`; names that first occur in its shape become sizes."""
         name, dtype = statement.name, statement.dtype
-        if not place.is_network:
+        if place.role != "network":
             what = "input" if isinstance(statement, ast.Input) else "target"
             message = f"`{what}` stands in a network, not in a block"
             help = "a block reads the value it is applied to as `in`"
@@ -105,9 +117,46 @@ class Statements:
             raise Failed(Diagnostic("E206", message, expression.span))
         return dim
 
+    def _receive(self, statement: ast.Input, place: Place, visit: Visit) -> None:
+        """An `input` of a network that is called: the value that the call gives it."""
+        name = statement.name
+        value = visit.inputs[name.text]
+        shape, given = statement.dims, value.type.shape
+        fits = value.type.dtype == statement.dtype.text and len(shape) == len(given)
+        if not fits or not all(
+            self._matches(dim, size, place) for dim, size in zip(shape, given, strict=True)
+        ):
+            wanted = statement.span.source.text[statement.dtype.span.start : statement.span.end]
+            message = f"the network takes `{wanted}`, but `{value.name}` is {value.type}"
+            raise Failed(Diagnostic("E208", message, statement.span))
+        self._define(name, value, place)
+        inputs = list(visit.inputs.values())
+        place.current = value if len(inputs) == 1 else None
+
+    def _matches(self, expression: ast.Expression, given: Dim, place: Place) -> bool:
+        """Whether a size is of the declared form; a name that is new in it takes what is left."""
+        known = place.names.values
+        new = [each.name for each in variables_in(expression) if each.name not in known]
+        for name in new:
+            known[name] = size(name)
+        declared = evaluate(expression, place.names)
+        if len(set(new)) == 1 and isinstance(declared, Symbolic):
+            zero = evaluate_dim(declared, {new[0]: 0})
+            slope = evaluate_dim(declared, {new[0]: 1}) - zero
+            if not isinstance(slope, int) or slope < 1:
+                return False
+            known[new[0]] = (given - zero) // slope
+            declared = evaluate(expression, place.names)
+        elif new:
+            return False
+        return isinstance(equal(declared, given), Proved)
+
     def _head(self, statement: ast.Head, place: Place) -> None:
         name = statement.name
-        if not place.is_network:
+        if isinstance(place.role, Visit):
+            self._head_of_called(statement, place, place.role)
+            return
+        if place.role != "network":
             message = "a head stands in a network, not in a block"
             raise Failed(Diagnostic("E215", message, statement.span))
         for head in self.construction.heads:
@@ -125,15 +174,29 @@ class Statements:
             mode = statement.mode or "both"
             self.construction.heads.append(Head(name.text, value, mode, statement.span))
 
+    def _head_of_called(self, statement: ast.Head, place: Place, visit: Visit) -> None:
+        """A head of a network that is called; one for training only is left out."""
+        if statement.mode == "train":
+            return
+        if statement.pipeline is None:
+            visit.heads[statement.name.text] = self._value_for_head(statement.name, place)
+            return
+        before = place.current
+        (value,) = self._named_pipeline((statement.name,), statement.pipeline, place)
+        place.current = before
+        visit.heads[statement.name.text] = value
+
     def _value_for_head(self, name: ast.Name, place: Place) -> Value | Poison:
         value = place.names.values.get(name.text)
         if isinstance(value, Value | Poison):
             return value
-        message = f"there is no value named `{name.text}` to be a head"
+        message = f"there is no value named `{name.text}` here"
         help = did_you_mean(name.text, place.names.tensor_names())
         raise Failed(Diagnostic("E201", message, name.span, help=help))
 
     def _require(self, statement: ast.Require, place: Place) -> None:
+        if self.construction.visiting:
+            return  # what a network promises of itself is checked where it stands alone
         names = place.names.inner(place.names.entry)
         notes = self.construction.call_chain()
         requirement = Requirement(statement.condition, names, statement.span, notes)
@@ -157,9 +220,32 @@ class Statements:
 
     def _inline(self, body: ast.Body, place: Place) -> None:
         """Runs a brace whose layers belong to the scope around it; its names are its own."""
-        inner = Place(place.names.inner(place.names.entry), place.scope, place.current)
+        inner = place.inside(place.names.inner(place.names.entry), place.scope, place.current)
         self.run(body.statements, inner)
         place.current = inner.current
+
+    def _share(self, statement: ast.Share, place: Place) -> None:
+        call = statement.call
+        definition = place.module.definitions.get(call.name.text)
+        if definition is None and call.name.text not in Op.registry:
+            raise Failed(self.stages.unknown(call.name, place))
+        if call.head:
+            message = "what is shared is the whole network; choose the head where it is called"
+            raise Failed(Diagnostic("E215", message, call.head.span))
+        instance = Instance(statement.name.text, call, definition, place.scope)
+        self._define(statement.name, instance, place)
+
+    def _return(self, statement: ast.Return, place: Place, is_last: bool) -> None:
+        """`return a, b`, which ends a block."""
+        try:
+            if place.role != "block" or not is_last:
+                message = "`return` is the last statement of a block"
+                help = "a network names its outputs by `head`" if place.role == "network" else None
+                raise Failed(Diagnostic("E215", message, statement.span, help=help))
+            place.returned = tuple(self._value_for_head(name, place) for name in statement.names)
+        except Failed as failure:
+            self.construction.tell(failure)
+            place.returned = tuple(POISON for _ in statement.names)
 
     def _flow(self, statement: ast.Flow, place: Place) -> None:
         if statement.names:
@@ -206,12 +292,12 @@ class Statements:
         if len(paths) > 1:
             return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
         (label,) = paths
-        stages = placing_stages(pipeline, place.names.tensor_names())
+        stages = self.stages.placing(pipeline, place)
         if not shares_name(stages):
             naming = Naming(place.scope, label, namesake(stages))
             return self.stages.pipeline(pipeline, place, steps, naming)
         scope = Scope("named", label, None)
-        inner = Place(place.names, OpenScope(scope, set()), place.current)
+        inner = place.inside(place.names, OpenScope(scope, set()), place.current)
         inner_steps: list[Layer | Scope] = []
         results = self.stages.pipeline(pipeline, inner, inner_steps, Naming(inner.scope))
         place.current = inner.current

@@ -14,6 +14,7 @@ from netloom.ir.declared import Reject
 from netloom.ir.graph import Graph
 from netloom.passes.binding import Bound, Call, bind, coerce
 from netloom.passes.expressions import BUILD_FUNCTIONS, Names, evaluate, text_of
+from netloom.passes.modules import Module
 from netloom.syntax import ast
 from netloom.train.augmentations import Augmentation
 from netloom.train.losses import Loss
@@ -32,7 +33,7 @@ Record = TypeVar("Record", Loss, Metric, Optimizer, Schedule, Augmentation)
 
 
 def check_trainings(
-    file: ast.File, graphs: Mapping[str, Graph], diagnostics: Diagnostics
+    module: Module, graphs: Mapping[str, Graph], diagnostics: Diagnostics
 ) -> dict[str, Program]:
     """The train sections of a spec, by network; those with mistakes are left out and reported.
 
@@ -40,9 +41,12 @@ def check_trainings(
     """
     programs: dict[str, Program] = {}
     first: dict[str, ast.Name] = {}
-    networks = [network.name.text for network in file.networks]
-    for train in file.trains:
+    items = module.file.items
+    networks = [item.name.text for item in items if isinstance(item, ast.Network)]
+    for train in (item for item in items if isinstance(item, ast.Train)):
         name = train.network
+        if name.text in module.damaged:
+            continue
         if name.text not in networks:
             message = f"there is no network `{name.text}` to train"
             help = did_you_mean(name.text, networks)

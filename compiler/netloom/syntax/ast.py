@@ -1,65 +1,66 @@
-"""The syntax tree: frozen records named after the grammar's rules, with spans and no behaviour."""
+"""The syntax tree: records named after the grammar's rules, with spans and no behaviour.
 
-from dataclasses import dataclass
-from typing import Literal
+Named tuples, because a tree of a hundred thousand lines is made of a million of them.
+"""
+
+from typing import Literal, NamedTuple
 
 from netloom.diagnostics import Span
 
 # ruff: noqa: D101  the grammar rule of the same name is each record's documentation
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(NamedTuple):
     text: str
     span: Span
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     value: int | float
     span: Span
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     value: str
     span: Span
 
 
-@dataclass(frozen=True)
-class Truth:
+class Truth(NamedTuple):
     value: bool
     span: Span
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(NamedTuple):
     items: tuple["Expression", ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     name: str
     span: Span
 
 
-@dataclass(frozen=True)
-class Incoming:
+class Incoming(NamedTuple):
     """`in`: the value that enters the innermost brace."""
 
     span: Span
 
 
-@dataclass(frozen=True)
-class Attribute:
+class Attribute(NamedTuple):
     of: "Expression"
     name: Name
     span: Span
 
 
-@dataclass(frozen=True)
-class Application:
+class Element(NamedTuple):
+    """`list[position]`, counted from 0."""
+
+    of: "Expression"
+    position: "Expression"
+    span: Span
+
+
+class Application(NamedTuple):
     """A call inside an expression: `rf(features)`, `cross_entropy(logits, label)`."""
 
     name: Name
@@ -67,8 +68,7 @@ class Application:
     span: Span
 
 
-@dataclass(frozen=True)
-class Unary:
+class Unary(NamedTuple):
     """`-x` or `not x`."""
 
     operator: str
@@ -76,8 +76,7 @@ class Unary:
     span: Span
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(NamedTuple):
     """`first op x op y …` of one precedence level, flat: a long sum is not a deep tree."""
 
     first: "Expression"
@@ -86,42 +85,51 @@ class Chain:
 
 
 Expression = (
-    Number | Text | Truth | Sequence | Variable | Incoming | Attribute | Application | Unary | Chain
+    Number
+    | Text
+    | Truth
+    | Sequence
+    | Variable
+    | Incoming
+    | Attribute
+    | Element
+    | Application
+    | Unary
+    | Chain
 )
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(NamedTuple):
     name: Name | None
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     name: Name
     type: Name
     default: Expression | None
     span: Span
 
 
-@dataclass(frozen=True)
-class Call:
-    """A stage of a pipeline: an operator or block with its arguments, or a value by its name."""
+class Call(NamedTuple):
+    """A stage of a pipeline: an operator, block or network with arguments, or a value by its name.
+
+    `head` chooses one of several heads of a network: `deepid.embedding`.
+    """
 
     name: Name
     arguments: tuple[Argument, ...] | None
+    head: Name | None
     span: Span
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     statements: tuple["Statement", ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Join:
+class Join(NamedTuple):
     """`concat { … }`, `add { … }`, `mul { … }`; each branch starts from the entering value."""
 
     kind: Name
@@ -130,87 +138,104 @@ class Join:
     span: Span
 
 
-@dataclass(frozen=True)
-class Residual:
+class Gate(NamedTuple):
+    """`gate { … }`: multiplies what enters by what the body makes of it."""
+
+    body: Body
+    span: Span
+
+
+class Residual(NamedTuple):
+    """`residual { body } shortcut { … }`, or with a condition, without which only the body is."""
+
+    condition: Expression | None
     body: Body
     shortcut: "Shortcut | None"
     span: Span
 
 
-@dataclass(frozen=True)
-class Shortcut:
+class Shortcut(NamedTuple):
     condition: Expression | None
     body: Body
     span: Span
 
 
-@dataclass(frozen=True)
-class Repeat:
-    """`repeat n { … }` or `repeat i in a..b { … }` (b not included)."""
+class Repeat(NamedTuple):
+    """`repeat n { … }`, `repeat i in a..b { … }` (b not included) or `repeat x in list { … }`.
+
+    `stop` is None for a list, which is then `start`; `start` is None for a count.
+    """
 
     variable: Name | None
     start: Expression | None
-    stop: Expression
+    stop: Expression | None
     body: Body
     span: Span
 
 
-Stage = Call | Incoming | Join | Residual | Repeat
+Stage = Call | Incoming | Join | Gate | Residual | Repeat
 
 
-@dataclass(frozen=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     stages: tuple[Stage, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     name: Name
     dtype: Name
     dims: tuple[Expression, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     name: Name
     dtype: Name
     dims: tuple[Expression, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     mode: Literal["train", "infer"] | None
     name: Name
     pipeline: Pipeline | None
     span: Span
 
 
-@dataclass(frozen=True)
-class Require:
+class Require(NamedTuple):
     condition: Expression
     span: Span
 
 
-@dataclass(frozen=True)
-class Let:
+class Let(NamedTuple):
     name: Name
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True)
-class If:
+class Share(NamedTuple):
+    """`share name = block(…)`: one instance, whose every call has the same weights."""
+
+    name: Name
+    call: Call
+    span: Span
+
+
+class Return(NamedTuple):
+    """`return a, b`: the results of a block that has several."""
+
+    names: tuple[Name, ...]
+    span: Span
+
+
+class If(NamedTuple):
     condition: Expression
     then: Body
     otherwise: "Body | If | None"
     span: Span
 
 
-@dataclass(frozen=True)
-class Flow:
+class Flow(NamedTuple):
     """`pipeline`, `name = pipeline` or `a, b = pipeline`."""
 
     names: tuple[Name, ...]
@@ -218,34 +243,30 @@ class Flow:
     span: Span
 
 
-Statement = Input | Target | Head | Require | Let | If | Flow
+Statement = Input | Target | Head | Require | Let | Share | If | Flow | Return
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     name: Name
     parameters: tuple[Parameter, ...]
     statements: tuple[Statement, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     name: Name
     parameters: tuple[Parameter, ...]
     statements: tuple[Statement, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     name: Name
     value: Expression
     span: Span
 
 
-@dataclass(frozen=True)
-class Calls:
+class Calls(NamedTuple):
     """A setting that is a list of calls, one after the other: `augment { hflip rotate(10) }`."""
 
     name: Name
@@ -253,19 +274,35 @@ class Calls:
     span: Span
 
 
-@dataclass(frozen=True)
-class Train:
+class Train(NamedTuple):
     network: Name
     settings: tuple[Setting | Calls, ...]
     span: Span
 
 
-@dataclass(frozen=True)
-class File:
-    """A whole spec."""
+class Imported(NamedTuple):
+    """One name of an import, and the name that it gets here."""
+
+    name: Name
+    alias: Name | None
+    span: Span
+
+
+class Imports(NamedTuple):
+    """`from "resnet.loom" import stage, basic as plain`."""
+
+    path: Text
+    names: tuple[Imported, ...]
+    span: Span
+
+
+Item = Imports | Let | Network | Block | Train
+
+
+class File(NamedTuple):
+    """A whole spec. `damaged` are the names of what could not be read because of mistakes in it."""
 
     version: int | None
-    networks: tuple[Network, ...]
-    blocks: tuple[Block, ...]
-    trains: tuple[Train, ...]
+    items: tuple[Item, ...]
+    damaged: frozenset[str]
     span: Span

@@ -1,21 +1,32 @@
-"""Where the grammar file is, and the parser made from it."""
+"""The grammar's parser: the tables that were made from it, or new ones where it has changed."""
 
+import os
+import zlib
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
 
-from lark import Lark
+from netloom.syntax.automaton import Automaton
+from netloom.syntax.tables import AUTOMATON
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
 
 
-def grammar_directory() -> Traversable:
+def grammar_text() -> str:
     """The grammar shipped in the wheel, or the checkout's own."""
-    shipped = files("netloom") / "grammar"
-    return shipped if shipped.is_dir() else Path(__file__).parents[3] / "grammar"
+    shipped = os.path.join(_PACKAGE, "grammar", "netloom.lark")
+    checkout = os.path.join(_PACKAGE, "..", "..", "grammar", "netloom.lark")
+    with open(shipped if os.path.exists(shipped) else checkout, encoding="utf-8") as file:
+        return file.read()
 
 
 @cache
-def parser() -> Lark:
-    """The LALR(1) parser of `grammar/netloom.lark`, built once a process."""
-    text = (grammar_directory() / "netloom.lark").read_text(encoding="utf-8")
-    return Lark(text, parser="lalr", propagate_positions=True)
+def parser() -> Automaton:
+    """The LALR(1) parser of `grammar/netloom.lark`.
+
+    An edited grammar takes effect at once, at the price of lark's start-up; `make tables` saves it.
+    """
+    text = grammar_text()
+    if AUTOMATON.checksum == zlib.crc32(text.encode()):
+        return AUTOMATON
+    from netloom.syntax.lalr import automaton
+
+    return automaton(text)

@@ -2,59 +2,40 @@
 
 import re
 
-from lark.exceptions import UnexpectedCharacters, UnexpectedToken
-
 from netloom.diagnostics import Diagnostic, Source, Span
+from netloom.syntax.automaton import END
+from netloom.syntax.tokens import UNKNOWN, Token
 
-_TOKEN_NAMES = {
-    "LBRACE": "`{`",
-    "RBRACE": "`}`",
-    "LPAR": "`(`",
-    "RPAR": "`)`",
-    "LSQB": "`[`",
-    "RSQB": "`]`",
-    "COMMA": "`,`",
-    "COLON": "`:`",
-    "EQUAL": "`=`",
-    "DOT": "`.`",
-    "NAME": "a name",
-    "INT": "a number",
-    "STRING": "a string",
-    "COMPARE": "a comparison",
-    "SIGN": "`+`",
-    "FACTOR": "`*`",
-    "MINUS": "`-`",
-    "__ANON_0": "`->`",
-    "__ANON_1": "`..`",
-}
+_KINDS = {"NAME": "a name", "INT": "a number", "FLOAT": "a number", "STRING": "a string"}
+
+_CLOSING = {"{": "}", "(": ")", "[": "]"}
 
 
-def explain(
-    source: Source, offset: int, problem: UnexpectedToken | UnexpectedCharacters
-) -> Diagnostic:
-    """What lark stumbled over, told for a person; `offset` is where the parsed text begins."""
-    start = offset + (problem.pos_in_stream or 0)
-    if isinstance(problem, UnexpectedCharacters):
-        return _explain_character(source, start)
-    token = problem.token
-    if token.type == "$END":
+def explain(source: Source, found: Token, expected: frozenset[str], before: int) -> Diagnostic:
+    """What the parser stumbled over, told for a person.
+
+    `expected` are the kinds of tokens that could stand there instead, `before` is the end of the
+    last token that fitted.
+    """
+    if found.kind == UNKNOWN:
+        return _explain_character(source, found.start)
+    if found.kind == END:
         return _explain_end(source)
-    found = Span(source, start, start + len(token))
-    expected = set(problem.accepts or problem.expected)
-    if source.text.startswith("=>", start):
-        return Diagnostic("E101", "`=>` is not an arrow", found, help="a pipeline is written `->`")
-    if token in ("/", "//"):
-        help_line = "comments begin with `#`"
-        return Diagnostic(
-            "E101", f"`{token}` cannot stand here", found, "unexpected", help=help_line
-        )
-    return Diagnostic(
-        "E101",
-        f"`{token}` cannot stand here",
-        found,
-        "unexpected",
-        help=_expectation(source, expected, start),
-    )
+    span = Span(source, found.start, found.end)
+    unclosed = _unclosed(source, found, expected)
+    if unclosed:
+        return unclosed
+    message = f"`{found.text}` cannot stand here"
+    if source.text.startswith("=>", found.start):
+        arrow = Span(source, found.start, found.start + 2)
+        return Diagnostic("E101", "`=>` is not an arrow", arrow, help="a pipeline is written `->`")
+    if found.text in ("/", "//"):
+        return Diagnostic("E101", message, span, "unexpected", help="comments begin with `#`")
+    keyword = _keyword_as_name(source, found, before)
+    if keyword:
+        return keyword
+    help_line = _expectation(source, expected, before)
+    return Diagnostic("E101", message, span, "unexpected", help=help_line)
 
 
 def _explain_character(source: Source, start: int) -> Diagnostic:
@@ -66,14 +47,14 @@ def _explain_character(source: Source, start: int) -> Diagnostic:
     if character == ";":
         help_line = "statements need no separator"
         return Diagnostic("E102", "`;` cannot stand here", span, help=help_line)
-    if character.isdigit():
-        end = start
-        while end < len(source.text) and (source.text[end].isalnum() or source.text[end] == "_"):
-            end += 1
-        word = source.text[start:end]
-        message = f"`{word}` is neither a number nor a name"
-        help_line = "a name begins with a letter or `_`"
-        return Diagnostic("E102", message, Span(source, start, end), help=help_line)
+    word = re.compile(r"\w*", re.ASCII).match(source.text, start)
+    if word and word[0]:
+        span = Span(source, start, word.end())
+        if not character.isdigit():
+            message = f"this name has {len(word[0])} letters; 64 is the most"
+            return Diagnostic("E102", message, span)
+        message = f"`{word[0][:40]}` is neither a number nor a name"
+        return Diagnostic("E102", message, span, help="a name begins with a letter or `_`")
     if not character.isascii():
         help_line = "names are ASCII letters, digits and `_`; other letters belong in strings"
         return Diagnostic("E102", f"`{character}` cannot stand here", span, help=help_line)
@@ -81,50 +62,74 @@ def _explain_character(source: Source, start: int) -> Diagnostic:
 
 
 def _explain_end(source: Source) -> Diagnostic:
-    """The text ended too early: the brace that was never closed is the place to look at."""
-    open_brackets = [offset for offset, depth in _brackets(source.text) if depth == "open"]
-    if not open_brackets:
+    """The text ended too early: the bracket that was never closed is the place to look at."""
+    opened = open_brackets(source.text)
+    if not opened:
         end = len(source.text)
         return Diagnostic(
             "E101", "the spec ends in the middle of a statement", Span(source, end, end)
         )
-    start = open_brackets[-1]
+    return _never_closed(source, opened[-1])
+
+
+def _never_closed(source: Source, start: int) -> Diagnostic:
     bracket = source.text[start]
-    closing = {"{": "}", "(": ")", "[": "]"}[bracket]
-    return Diagnostic(
-        "E103",
-        f"this `{bracket}` is never closed",
-        Span(source, start, start + 1),
-        help=f"add the missing `{closing}`",
-    )
+    message = f"this `{bracket}` is never closed"
+    help_line = f"add the missing `{_CLOSING[bracket]}`"
+    return Diagnostic("E103", message, Span(source, start, start + 1), help=help_line)
 
 
-def _expectation(source: Source, expected: set[str], start: int) -> str | None:
-    """What could stand at `start` instead, as one line; None where it would be too much."""
-    before = source.text[:start].rstrip()
-    if before.endswith("->"):
+def _unclosed(source: Source, found: Token, expected: frozenset[str]) -> Diagnostic | None:
+    """The bracket that is open where something stands that only makes sense outside of it."""
+    closing = expected & {"}", ")", "]"}
+    begins_line = not source.text[source.text.rfind("\n", 0, found.start) + 1 : found.start].strip()
+    if not closing or not begins_line or found.text in _CLOSING.values():
+        return None
+    outside = found.text in ("network", "block", "train", "from", "let")
+    if "}" in closing and not outside:
+        return None
+    opened = open_brackets(source.text[: found.start])
+    return _never_closed(source, opened[-1]) if opened else None
+
+
+def _keyword_as_name(source: Source, found: Token, before: int) -> Diagnostic | None:
+    """A word of the language where a name was meant: `input = conv(3)`."""
+    start = before
+    while start and (source.text[start - 1].isalnum() or source.text[start - 1] == "_"):
+        start -= 1
+    word = source.text[start:before]
+    if found.kind != "=" or not word.isidentifier():
+        return None
+    message = f"`{word}` is a word of the language, so it cannot be a name"
+    return Diagnostic("E101", message, Span(source, start, before), help=f"`{word}_` would do")
+
+
+def _expectation(source: Source, expected: frozenset[str], before: int) -> str | None:
+    """What could stand there instead, as one line; None where it would be too much."""
+    last = source.text[:before]
+    if last.endswith("->"):
         return "after `->` comes an operator, a block or a join"
-    if before.endswith("=") and "INT" not in expected:
+    if last.endswith("=") and "INT" not in expected:
         return "a name stands for what a pipeline makes; a constant is named by `let`"
-    if "RBRACE" in expected and "NAME" in expected:
+    if "}" in expected and "NAME" in expected:
         return "a statement begins with a name or a keyword"
-    if expected == {"NETWORK", "BLOCK", "TRAIN", "$END"} or "NETWORK" in expected:
-        return "at the top level stand `network`, `block` and `train`"
-    names = sorted(_TOKEN_NAMES.get(each, f"`{each.lower()}`") for each in expected)
+    if "network" in expected:
+        return "at the top level stand `from`, `let`, `network`, `block` and `train`"
+    names = sorted({_KINDS.get(kind, f"`{kind}`") for kind in expected})
     if 0 < len(names) <= 6:
         return "expected " + " or ".join(names)
-    if "RPAR" in expected and "COMMA" in expected:
+    if ")" in expected and "," in expected:
         return "expected `,` or `)`"
     return None
 
 
-def _brackets(text: str) -> list[tuple[int, str]]:
-    """The brackets outside strings and comments that are left open, with their offsets."""
-    opened: list[tuple[int, str]] = []
+def open_brackets(text: str) -> list[int]:
+    """The offsets of the brackets, outside strings and comments, that are left open."""
+    opened: list[int] = []
     for match in re.finditer(r'"(?:[^"\\\n]|\\.)*"|#[^\n]*|[\[\](){}]', text):
         token = match[0]
         if token in "[({":
-            opened.append((match.start(), "open"))
+            opened.append(match.start())
         elif token in "])}" and opened:
             opened.pop()
     return opened

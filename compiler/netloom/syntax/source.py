@@ -1,11 +1,13 @@
 """Reading a spec: bytes that a stranger wrote become text with LF line ends, or an error."""
 
+import glob
+import os
+import stat
 import unicodedata
-from pathlib import Path
+from collections.abc import Callable
 
 from netloom.diagnostics import Diagnostic, Failed, Source, Span
-
-MAXIMUM_BYTES = 4 * 1024 * 1024
+from netloom.limits import DEFAULT
 
 # Controls of direction can make a line read differently from what it says (CVE-2021-42574);
 # the line and paragraph separators would break line counts.
@@ -16,32 +18,88 @@ _REFUSED = {
 }
 
 
-def read(path: Path) -> Source:
-    """The spec at `path`.
+def _plain(text: str) -> bool:
+    """Whether a text has printable ASCII characters, tabs and line ends only."""
+    return text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()
+
+
+def read(path: str | os.PathLike[str], limit: int = DEFAULT.text) -> Source:
+    """The spec at `path`, of at most `limit` bytes.
 
     Raises `Failed` for a file that is missing, unreadable, too large, or not UTF-8 text.
     """
+    name = os.fspath(path)
     try:
-        with path.open("rb") as file:
-            content = file.read(MAXIMUM_BYTES + 1)
+        with open(name, "rb") as file:
+            content = file.read(limit + 1)
     except FileNotFoundError:
-        near = sorted(path.parent.glob("*.loom")) if path.parent.is_dir() else []
+        near = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(name)), "*.loom")))
         listed = ", ".join(f"`{each}`" for each in near[:6])
         help_line = f"specs in that folder: {listed}" if near else None
-        raise Failed(Diagnostic("E001", f"there is no file `{path}`", help=help_line)) from None
+        raise Failed(Diagnostic("E001", f"there is no file `{name}`", help=help_line)) from None
     except IsADirectoryError:
-        raise Failed(Diagnostic("E001", f"`{path}` is a folder, not a spec")) from None
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        raise Failed(Diagnostic("E001", f"cannot read `{path}`: {reason.lower()}")) from None
-    return from_bytes(str(path), content)
+        raise Failed(Diagnostic("E001", f"`{name}` is a folder, not a spec")) from None
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise Failed(Diagnostic("E001", f"cannot read `{name}`: {reason.lower()}")) from None
+    return from_bytes(name, content, limit)
 
 
-def from_bytes(name: str, content: bytes) -> Source:
+def project_of(path: str) -> str:
+    """The folder outside of which a spec can read nothing.
+
+    It is the nearest one at or above the spec that holds `pyproject.toml` or `.git`, else the
+    spec's own.
+    """
+    own = folder = os.path.dirname(os.path.realpath(path))
+    while True:
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in ("pyproject.toml", ".git")):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return own
+        folder = above
+
+
+def read_imported(
+    path: str, importer: str, project: str, span: Span, limit: int = DEFAULT.text
+) -> tuple[str, Callable[[], Source]]:
+    """Where an import leads, as a path without links, and what reads it.
+
+    Raises `Failed` (E106) for a path that is absolute, that leaves the project, also through a
+    link, or that is no regular file named `*.loom`. What is outside is neither read nor told.
+    """
+
+    def refused(reason: str, help: str | None = None) -> Failed:
+        return Failed(Diagnostic("E106", f'cannot import "{path}": {reason}', span, help=help))
+
+    if not path.endswith(".loom") or "\0" in path:
+        raise refused("a spec is a file named `*.loom`")
+    if os.path.isabs(path) or "\\" in path or ":" in path:
+        raise refused("the path of an import is relative to the file that it stands in")
+    folder = os.path.dirname(os.path.abspath(importer))
+    found = os.path.realpath(os.path.join(folder, path))
+    if os.path.commonpath([found, os.path.realpath(project)]) != os.path.realpath(project):
+        raise refused("it is outside of the project", "a spec reads nothing outside of its project")
+    try:
+        status = os.lstat(found)
+    except OSError:
+        near = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(found)), "*.loom")))
+        names = [os.path.relpath(each, folder).replace(os.sep, "/") for each in near]
+        help = "specs there: " + ", ".join(f'"{name}"' for name in names[:6]) if near else None
+        raise refused("there is no such file", help) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise refused("it is no regular file")
+    shown = os.path.relpath(found, folder)
+    shown = os.path.normpath(os.path.join(os.path.dirname(importer), shown))
+    return found, lambda: read(shown, limit)
+
+
+def from_bytes(name: str, content: bytes, limit: int = DEFAULT.text) -> Source:
     """Decodes a spec: UTF-8, an optional byte order mark, line ends LF or CRLF."""
-    if len(content) > MAXIMUM_BYTES:
-        message = f"`{name}` is larger than {MAXIMUM_BYTES // 1024**2} MB, the most a spec may have"
-        raise Failed(Diagnostic("E003", message))
+    if len(content) > limit:
+        message = f"`{name}` has more than {limit:,} bytes, the most a spec may have"
+        raise Failed(Diagnostic("E003", message, help=DEFAULT.raised_by("text")))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -50,7 +108,9 @@ def from_bytes(name: str, content: bytes) -> Source:
             Diagnostic("E002", message, help="a spec is plain text; is this a model or an image?")
         ) from None
     source = Source(name, text.replace("\r\n", "\n"))
-    for offset, character in enumerate(source.text):
+    # What is printable ASCII and line ends, most of most specs, needs no look at each character.
+    suspicious = source.text if not _plain(source.text) else ""
+    for offset, character in enumerate(suspicious):
         if character in "\n\t" or " " <= character <= "~":
             continue
         if character in _REFUSED or unicodedata.category(character) in ("Cc", "Cs"):

@@ -1,210 +1,245 @@
-"""From lark's parse tree to the syntax tree: one method a grammar rule."""
+"""From the parts of a rule to a record of the syntax tree: one method a grammar rule."""
 
 import re
 from typing import Any
 
-from lark import Token, v_args
-from lark.tree import Meta
-from lark.visitors import Transformer_NonRecursive
-
-from netloom.diagnostics import Diagnostic, Failed, Source, Span
+from netloom.diagnostics import Diagnostic, Source, Span
 from netloom.syntax import ast
 
 MAXIMUM_DIGITS = 19
 
 
-@v_args(meta=True)
-class TreeBuilder(Transformer_NonRecursive[Token, ast.File]):
-    """One method a grammar rule; children arrive already transformed."""
+_PlainArgument = tuple[
+    str | None, int, int, int, int, type[ast.Number] | type[ast.Truth], int | float | bool
+]
+"""An argument of a plain call: its name, the places of name and value, what and which value."""
+
+
+class TreeBuilder:
+    """One method a grammar rule; it is given the rule's place and its parts, already built."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__()
         self.source = source
+        self.mistakes: list[Diagnostic] = []
+        self._plain_calls: dict[str, tuple[str, list[_PlainArgument]]] = {}
 
-    def NAME(self, token: Token) -> ast.Name:  # noqa: N802  lark calls terminals by their name
-        start = token.start_pos or 0
-        return ast.Name(str(token), Span(self.source, start, start + len(token)))
+    def start(self, span: Span, *items: Any) -> ast.File:
+        version = items[0] if items and isinstance(items[0], int) else None
+        found = items if version is None else items[1:]
+        return ast.File(version, tuple(found), frozenset(), span)
 
-    def _span(self, meta: Meta) -> Span:
-        if meta.empty:
-            return Span(self.source, 0, 0)
-        return Span(self.source, meta.start_pos, meta.end_pos)
+    def version(self, span: Span, digits: str) -> int:
+        number = self.integer(span, digits).value
+        assert isinstance(number, int)
+        return number
 
-    def start(self, meta: Meta, items: list[Any]) -> ast.File:
-        version = [item for item in items if isinstance(item, int)]
-        return ast.File(
-            version[0] if version else None,
-            tuple(item for item in items if isinstance(item, ast.Network)),
-            tuple(item for item in items if isinstance(item, ast.Block)),
-            tuple(item for item in items if isinstance(item, ast.Train)),
-            self._span(meta),
-        )
+    def imports(self, span: Span, path: str, *names: ast.Imported) -> ast.Imports:
+        end = span.start + self.source.text[span.start :].index(path) + len(path)
+        return ast.Imports(self.string(Span(self.source, end - len(path), end), path), names, span)
 
-    def version(self, meta: Meta, items: list[Any]) -> int:
-        return int(items[0])
+    def imported(self, span: Span, name: ast.Name, alias: ast.Name | None) -> ast.Imported:
+        return ast.Imported(name, alias, span)
 
-    def network(self, meta: Meta, items: list[Any]) -> ast.Network:
-        return ast.Network(*_definition(items), self._span(meta))
+    def network(
+        self, span: Span, name: ast.Name, parameters: Any, *statements: ast.Statement
+    ) -> ast.Network:
+        return ast.Network(name, parameters or (), statements, span)
 
-    def block(self, meta: Meta, items: list[Any]) -> ast.Block:
-        return ast.Block(*_definition(items), self._span(meta))
+    def block(
+        self, span: Span, name: ast.Name, parameters: Any, *statements: ast.Statement
+    ) -> ast.Block:
+        return ast.Block(name, parameters or (), statements, span)
 
-    def parameters(self, meta: Meta, items: list[Any]) -> tuple[ast.Parameter, ...]:
-        return tuple(items)
+    def parameters(self, span: Span, *parameters: ast.Parameter) -> tuple[ast.Parameter, ...]:
+        return parameters
 
-    def parameter(self, meta: Meta, items: list[Any]) -> ast.Parameter:
-        name, kind, *default = items
-        return ast.Parameter(name, kind, default[0] if default else None, self._span(meta))
+    def parameter(self, span: Span, name: ast.Name, kind: ast.Name, default: Any) -> ast.Parameter:
+        return ast.Parameter(name, kind, default, span)
 
-    def input(self, meta: Meta, items: list[Any]) -> ast.Input:
-        name, dtype, *dims = items
-        return ast.Input(name, dtype, tuple(dims), self._span(meta))
+    def input(self, span: Span, name: ast.Name, dtype: ast.Name, *dims: Any) -> ast.Input:
+        return ast.Input(name, dtype, dims, span)
 
-    def target(self, meta: Meta, items: list[Any]) -> ast.Target:
-        name, dtype, *dims = items
-        return ast.Target(name, dtype, tuple(dims), self._span(meta))
+    def target(self, span: Span, name: ast.Name, dtype: ast.Name, *dims: Any) -> ast.Target:
+        return ast.Target(name, dtype, dims, span)
 
-    def mode(self, meta: Meta, items: list[Any]) -> str:
-        return str(items[0])
+    def mode(self, span: Span, word: str) -> str:
+        return word
 
-    def head(self, meta: Meta, items: list[Any]) -> ast.Head:
-        mode = items.pop(0) if isinstance(items[0], str) else None
-        return ast.Head(mode, items[0], items[1] if len(items) > 1 else None, self._span(meta))
+    def head(self, span: Span, mode: Any, name: ast.Name, pipeline: Any) -> ast.Head:
+        return ast.Head(mode, name, pipeline, span)
 
-    def require(self, meta: Meta, items: list[Any]) -> ast.Require:
-        return ast.Require(items[0], self._span(meta))
+    def require(self, span: Span, condition: ast.Expression) -> ast.Require:
+        return ast.Require(condition, span)
 
-    def let(self, meta: Meta, items: list[Any]) -> ast.Let:
-        return ast.Let(items[0], items[1], self._span(meta))
+    def let(self, span: Span, name: ast.Name, value: ast.Expression) -> ast.Let:
+        return ast.Let(name, value, span)
 
-    def flow(self, meta: Meta, items: list[Any]) -> ast.Flow:
-        names = items[0] if len(items) > 1 else ()
-        return ast.Flow(names, items[-1], self._span(meta))
+    def share(self, span: Span, name: ast.Name, call: ast.Call) -> ast.Share:
+        return ast.Share(name, call, span)
 
-    def names(self, meta: Meta, items: list[Any]) -> tuple[ast.Name, ...]:
-        return tuple(items)
+    def conditional(
+        self, span: Span, condition: ast.Expression, then: ast.Body, otherwise: Any
+    ) -> ast.If:
+        return ast.If(condition, then, otherwise, span)
 
-    def pipeline(self, meta: Meta, items: list[Any]) -> ast.Pipeline:
-        return ast.Pipeline(tuple(items), self._span(meta))
+    def return_(self, span: Span, *names: ast.Name) -> ast.Return:
+        return ast.Return(names, span)
 
-    def call(self, meta: Meta, items: list[Any]) -> ast.Call:
-        return ast.Call(items[0], items[1] if len(items) > 1 else None, self._span(meta))
+    def flow(self, span: Span, names: Any, pipeline: ast.Pipeline) -> ast.Flow:
+        return ast.Flow(names or (), pipeline, span)
 
-    def arguments(self, meta: Meta, items: list[Any]) -> tuple[ast.Argument, ...]:
-        return tuple(
-            item if isinstance(item, ast.Argument) else ast.Argument(None, item, item.span)
-            for item in items
-        )
+    def names(self, span: Span, *names: ast.Name) -> tuple[ast.Name, ...]:
+        return names
 
-    def named(self, meta: Meta, items: list[Any]) -> ast.Argument:
-        return ast.Argument(items[0], items[1], self._span(meta))
+    def pipeline(self, span: Span, *stages: ast.Stage) -> ast.Pipeline:
+        return ast.Pipeline(stages, span)
 
-    def incoming(self, meta: Meta, items: list[Any]) -> ast.Incoming:
-        return ast.Incoming(self._span(meta))
+    def call(self, span: Span, name: ast.Name, arguments: Any, head: Any) -> ast.Call:
+        return ast.Call(name, arguments, head, span)
 
-    def body(self, meta: Meta, items: list[Any]) -> ast.Body:
-        return ast.Body(tuple(items), self._span(meta))
+    def plain_call(self, span: Span, text: str, head: Any) -> ast.Call:
+        name, arguments = self._plain(text, span.start)
+        return ast.Call(name, arguments, head, span)
 
-    def joining(self, meta: Meta, items: list[Any]) -> ast.Name:
-        return ast.Name(str(items[0]), self._span(meta))
+    def plain_application(self, span: Span, text: str) -> ast.Application:
+        return ast.Application(*self._plain(text, span.start), span)
 
-    def join(self, meta: Meta, items: list[Any]) -> ast.Join:
-        arguments = items.pop(1) if len(items) > 1 and isinstance(items[1], tuple) else ()
-        return ast.Join(items[0], arguments, tuple(items[1:]), self._span(meta))
+    def _plain(self, text: str, start: int) -> tuple[ast.Name, tuple[ast.Argument, ...]]:
+        """The name and the arguments of a call that is one token."""
+        if text not in self._plain_calls:
+            self._plain_calls[text] = _read_plain(text)
+        name, found = self._plain_calls[text]
+        arguments = []
+        # As ast.Argument(…) would, at half the cost; this is most of what parsing makes.
+        new, source = tuple.__new__, self.source
+        for argument, begin, middle, at, end, record, literal in found:
+            key = None
+            if argument:
+                key = new(ast.Name, (argument, new(Span, (source, start + begin, start + middle))))
+            value = new(record, (literal, new(Span, (source, start + at, start + end))))
+            span = new(Span, (source, start + begin, start + end))
+            arguments.append(new(ast.Argument, (key, value, span)))
+        return ast.Name(name, Span(source, start, start + len(name))), tuple(arguments)
 
-    def branch(self, meta: Meta, items: list[Any]) -> ast.Body:
-        (content,) = items
-        if isinstance(content, ast.Body):
-            return content
-        return ast.Body((ast.Flow((), content, content.span),), content.span)
+    def arguments(self, span: Span, *arguments: ast.Argument) -> tuple[ast.Argument, ...]:
+        return arguments
 
-    def residual(self, meta: Meta, items: list[Any]) -> ast.Residual:
-        return ast.Residual(items[0], items[1] if len(items) > 1 else None, self._span(meta))
+    def positional(self, span: Span, value: ast.Expression) -> ast.Argument:
+        return ast.Argument(None, value, span)
 
-    def shortcut(self, meta: Meta, items: list[Any]) -> ast.Shortcut:
-        return ast.Shortcut(items[0] if len(items) > 1 else None, items[-1], self._span(meta))
+    def named(self, span: Span, name: ast.Name, value: ast.Expression) -> ast.Argument:
+        return ast.Argument(name, value, span)
 
-    def repeat(self, meta: Meta, items: list[Any]) -> ast.Repeat:
-        *counter, stop, body = items
-        variable, start = counter or (None, None)
-        return ast.Repeat(variable, start, stop, body, self._span(meta))
+    def incoming(self, span: Span) -> ast.Incoming:
+        return ast.Incoming(span)
 
-    def conditional(self, meta: Meta, items: list[Any]) -> ast.If:
-        otherwise = items[2] if len(items) > 2 else None
-        return ast.If(items[0], items[1], otherwise, self._span(meta))
+    def body(self, span: Span, *statements: ast.Statement) -> ast.Body:
+        return ast.Body(statements, span)
 
-    def train(self, meta: Meta, items: list[Any]) -> ast.Train:
-        return ast.Train(items[0], tuple(items[1:]), self._span(meta))
+    def joining(self, span: Span, word: str) -> ast.Name:
+        return ast.Name(word, span)
 
-    def setting(self, meta: Meta, items: list[Any]) -> ast.Setting:
-        return ast.Setting(items[0], items[1], self._span(meta))
+    def join(self, span: Span, kind: ast.Name, arguments: Any, *branches: ast.Body) -> ast.Join:
+        return ast.Join(kind, arguments or (), branches, span)
 
-    def calls(self, meta: Meta, items: list[Any]) -> ast.Calls:
-        return ast.Calls(items[0], tuple(items[1:]), self._span(meta))
+    def line(self, span: Span, pipeline: ast.Pipeline) -> ast.Body:
+        return ast.Body((ast.Flow((), pipeline, span),), span)
 
-    def _chain(self, meta: Meta, items: list[Any]) -> ast.Expression:
-        first, *rest = items
-        if not rest:
-            return first  # type: ignore[no-any-return]
-        pairs = tuple((str(rest[index]), rest[index + 1]) for index in range(0, len(rest) - 1, 2))
-        return ast.Chain(first, pairs, self._span(meta))
+    def gate(self, span: Span, body: ast.Body) -> ast.Gate:
+        return ast.Gate(body, span)
 
-    def _connective(self, word: str, meta: Meta, items: list[Any]) -> ast.Expression:
-        first, *rest = items
-        if not rest:
-            return first  # type: ignore[no-any-return]
-        return ast.Chain(first, tuple((word, item) for item in rest), self._span(meta))
+    def residual(self, span: Span, condition: Any, body: ast.Body, shortcut: Any) -> ast.Residual:
+        return ast.Residual(condition, body, shortcut, span)
 
-    def either(self, meta: Meta, items: list[Any]) -> ast.Expression:
-        return self._connective("or", meta, items)
+    def shortcut(self, span: Span, condition: Any, body: ast.Body) -> ast.Shortcut:
+        return ast.Shortcut(condition, body, span)
 
-    def both(self, meta: Meta, items: list[Any]) -> ast.Expression:
-        return self._connective("and", meta, items)
+    def repeat(self, span: Span, count: ast.Expression, body: ast.Body) -> ast.Repeat:
+        return ast.Repeat(None, None, count, body, span)
 
-    comparison = sum = product = _chain
+    def repeat_over(
+        self, span: Span, variable: ast.Name, start: ast.Expression, stop: Any, body: ast.Body
+    ) -> ast.Repeat:
+        return ast.Repeat(variable, start, stop, body, span)
 
-    def negation(self, meta: Meta, items: list[Any]) -> ast.Unary:
-        return ast.Unary("not", items[0], self._span(meta))
+    def train(self, span: Span, network: ast.Name, *settings: Any) -> ast.Train:
+        return ast.Train(network, settings, span)
 
-    def minus(self, meta: Meta, items: list[Any]) -> ast.Unary:
-        return ast.Unary("-", items[0], self._span(meta))
+    def setting(self, span: Span, name: ast.Name, value: ast.Expression) -> ast.Setting:
+        return ast.Setting(name, value, span)
 
-    def attribute(self, meta: Meta, items: list[Any]) -> ast.Attribute:
-        return ast.Attribute(items[0], items[1], self._span(meta))
+    def calls(self, span: Span, name: ast.Name, *calls: ast.Call) -> ast.Calls:
+        return ast.Calls(name, calls, span)
 
-    def application(self, meta: Meta, items: list[Any]) -> ast.Application:
-        return ast.Application(items[0], items[1], self._span(meta))
+    def either(self, span: Span, first: ast.Expression, *others: ast.Expression) -> ast.Chain:
+        return ast.Chain(first, tuple(("or", other) for other in others), span)
 
-    def integer(self, meta: Meta, items: list[Any]) -> ast.Number:
-        digits = items[0].replace("_", "")
+    def both(self, span: Span, first: ast.Expression, *others: ast.Expression) -> ast.Chain:
+        return ast.Chain(first, tuple(("and", other) for other in others), span)
+
+    def comparison(self, span: Span, first: ast.Expression, *rest: Any) -> ast.Chain:
+        return ast.Chain(first, tuple(zip(rest[::2], rest[1::2], strict=True)), span)
+
+    sum = product = comparison
+
+    def negation(self, span: Span, operand: ast.Expression) -> ast.Unary:
+        return ast.Unary("not", operand, span)
+
+    def minus(self, span: Span, operand: ast.Expression) -> ast.Unary:
+        return ast.Unary("-", operand, span)
+
+    def attribute(self, span: Span, of: ast.Expression, name: ast.Name) -> ast.Attribute:
+        return ast.Attribute(of, name, span)
+
+    def element(self, span: Span, of: ast.Expression, index: ast.Expression) -> ast.Element:
+        return ast.Element(of, index, span)
+
+    def application(self, span: Span, name: ast.Name, arguments: Any) -> ast.Application:
+        return ast.Application(name, arguments, span)
+
+    def integer(self, span: Span, text: str) -> ast.Number:
+        digits = text.replace("_", "")
         if len(digits) > MAXIMUM_DIGITS:
             message = f"this number has {len(digits)} digits; {MAXIMUM_DIGITS} is the most"
-            raise Failed(Diagnostic("E104", message, self._span(meta)))
-        return ast.Number(int(digits), self._span(meta))
+            self.mistakes.append(Diagnostic("E104", message, span))
+            return ast.Number(0, span)
+        return ast.Number(int(digits), span)
 
-    def decimal(self, meta: Meta, items: list[Any]) -> ast.Number:
-        value = float(items[0].replace("_", ""))
-        if value in (float("inf"), float("-inf")):
-            raise Failed(Diagnostic("E104", "this number is too large", self._span(meta)))
-        return ast.Number(value, self._span(meta))
+    def decimal(self, span: Span, text: str) -> ast.Number:
+        value = float(text.replace("_", ""))
+        if value == float("inf"):
+            self.mistakes.append(Diagnostic("E104", "this number is too large", span))
+        return ast.Number(value, span)
 
-    def string(self, meta: Meta, items: list[Any]) -> ast.Text:
+    def string(self, span: Span, text: str) -> ast.Text:
+        if "\\" not in text:
+            return ast.Text(text[1:-1], span)
         escapes = {r"\n": "\n", r"\t": "\t", r"\"": '"', r"\\": "\\"}
-        text = re.sub(r"\\.", lambda match: escapes[match[0]], items[0][1:-1])
-        return ast.Text(text, self._span(meta))
+        return ast.Text(re.sub(r"\\.", lambda match: escapes[match[0]], text[1:-1]), span)
 
-    def truth(self, meta: Meta, items: list[Any]) -> ast.Truth:
-        return ast.Truth(items[0] == "true", self._span(meta))
+    def truth(self, span: Span, word: str) -> ast.Truth:
+        return ast.Truth(word == "true", span)
 
-    def sequence(self, meta: Meta, items: list[Any]) -> ast.Sequence:
-        return ast.Sequence(tuple(items), self._span(meta))
+    def sequence(self, span: Span, *items: ast.Expression) -> ast.Sequence:
+        return ast.Sequence(items, span)
 
-    def variable(self, meta: Meta, items: list[Any]) -> ast.Variable:
-        return ast.Variable(items[0].text, items[0].span)
+    def variable(self, span: Span, name: ast.Name) -> ast.Variable:
+        return ast.Variable(name.text, span)
 
 
-def _definition(items: list[Any]) -> tuple[ast.Name, tuple[Any, ...], tuple[Any, ...]]:
-    """Name, parameters and statements of a network or block."""
-    name, *rest = items
-    parameters = rest.pop(0) if rest and isinstance(rest[0], tuple) else ()
-    return name, parameters, tuple(rest)
+def _read_plain(text: str) -> tuple[str, list[_PlainArgument]]:
+    """A plain call with the places of its parts, counted from its beginning."""
+    name, _, rest = text.partition("(")
+    arguments: list[_PlainArgument] = []
+    for match in re.finditer(r"(?:(\w+)[ ]*=[ ]*)?([\w.]+)", rest):
+        at, end = match.start(2) + len(name) + 1, match.end(2) + len(name) + 1
+        begin, middle = (match.start(1), match.end(1)) if match[1] else (match.start(2), 0)
+        literal = match[2]
+        offset = len(name) + 1
+        place = (match[1], begin + offset, middle + offset, at, end)
+        if literal in ("true", "false"):
+            arguments.append((*place, ast.Truth, literal == "true"))
+        else:
+            number = float(literal) if "." in literal else int(literal)
+            arguments.append((*place, ast.Number, number))
+    return name, arguments

@@ -1,9 +1,7 @@
 """A checked train section: what to minimise, on what data, how and for how long."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from netloom.diagnostics import Span
 from netloom.ir.declared import Declared, Field
@@ -27,16 +25,14 @@ NUMBERS = {
 """The settings that are one number, with their defaults and bounds."""
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """One summand of a loss."""
 
     weight: float
     loss: Loss
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """How one network is trained. What the section leaves out has its default here."""
 
     graph: Graph
@@ -44,8 +40,8 @@ class Program:
     loss_span: Span
     data: Data | None = None
     augment: tuple[Augmentation, ...] = ()
-    optimizer: Optimizer = dataclasses.field(default_factory=Adam)
-    schedule: Schedule = dataclasses.field(default_factory=Constant)
+    optimizer: Optimizer = Adam()
+    schedule: Schedule = Constant()
     epochs: int = NUMBERS["epochs"].default
     batch: int = NUMBERS["batch"].default
     seed: int = NUMBERS["seed"].default

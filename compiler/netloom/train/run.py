@@ -1,6 +1,5 @@
 """Trains the network of a spec: the data, the loop, and what is left in the run directory."""
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +210,7 @@ def _with_options(program: Program, options: Options) -> Program:
             text = str(number)
             place = Span(Source(f"--{name}", text), 0, len(text))
             coerce(number, field, place, "the command line")
-            program = dataclasses.replace(program, **{name: number})
+            program = program._replace(**{name: number})
     try:
         program.schedule.check(program.epochs)
     except Reject as reject:

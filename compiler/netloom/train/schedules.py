@@ -5,15 +5,14 @@ number of steps is known before training begins and is never asked of the traini
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netloom.ir.declared import Declared, Reject, arg
 
 # ruff: noqa: D102, ARG002  the base of the family documents its rules and their arguments
 
 
-@dataclass(frozen=True)
-class Length:
+class Length(NamedTuple):
     """How long training is: `batches` steps in each of the `epochs`."""
 
     epochs: int

@@ -101,7 +101,7 @@ class _BodyWriter:
             return
         attribute = attribute_of(step, self.body.scope)
         expression, has_attribute = self._applied(step, f"self.{attribute}")
-        if has_attribute:
+        if has_attribute and all(name != attribute for name, _ in self.body.attributes):
             self.body.attributes.append((attribute, construct(step, self.made)))
         self._assign_or_keep(step, expression, later, names)
 

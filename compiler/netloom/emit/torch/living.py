@@ -1,6 +1,6 @@
 """The part of a network that some head needs."""
 
-from dataclasses import replace
+from copy import copy
 
 from netloom.ir.graph import Graph, Layer, Line, Scope
 
@@ -16,7 +16,9 @@ def _pruned(scope: Scope, alive: set[int]) -> Scope:
         steps = tuple(step for each in line.steps for step in _kept(each, alive))
         if steps:
             lines.append(Line(steps, line.results, line.names))
-    return replace(scope, lines=lines)
+    pruned = copy(scope)
+    pruned.lines = lines
+    return pruned
 
 
 def _kept(step: Layer | Scope, alive: set[int]) -> list[Layer | Scope]:

@@ -42,8 +42,13 @@ def attribute_of(step: Layer | Scope, scope: Scope) -> str:
     What has weights stands directly in its scope, and the attribute is its label. A pooling of
     `stem = conv(64, 7) -> maxpool(3)` is called `stem.maxpool1`, but `stem` is the convolution.
     """
-    path = step.name.removeprefix(f"{scope.name}.") if scope.name else step.name
+    name = step.twin.name if step.twin and _parent(step.twin) == scope.name else step.name
+    path = name.removeprefix(f"{scope.name}.") if scope.name else name
     return "_".join(identifier(part) for part in path.split("."))
+
+
+def _parent(step: Layer | Scope) -> str:
+    return step.name.rpartition(".")[0]
 
 
 def outside_reads(step: Layer | Scope) -> list[Value]:
@@ -95,7 +100,7 @@ def _is_plain_module(step: Layer | Scope) -> bool:
 
 def is_class(scope: Scope) -> bool:
     """Whether a scope needs a forward of its own."""
-    return scope.kind != "repeat" and chain(scope) is None
+    return scope.twin is None and scope.kind != "repeat" and chain(scope) is None
 
 
 def class_scopes(scope: Scope) -> list[Scope]:

@@ -1,8 +1,7 @@
 """What a data source gives: named fields, training and test samples, how images are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from netloom.ir.declared import Declared
 from netloom.ir.types import DType, Type
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from netloom.train.preprocessing import Array, Preprocessing
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One thing that every sample has; `shape` is that of one sample.
 
     `classes` are the names of the labels 0, 1, … if the field is a label, `preprocessing` is how an
@@ -41,11 +39,11 @@ class Samples(Protocol):
         """One sample: an array for each field."""
 
 
-@dataclass(frozen=True)
 class ArraySamples:
     """Samples that fit into memory: one array a field, the first axis counts samples."""
 
-    arrays: "Mapping[str, Array]"
+    def __init__(self, arrays: "Mapping[str, Array]") -> None:
+        self.arrays = arrays
 
     def __len__(self) -> int:
         return min(len(array) for array in self.arrays.values())
@@ -54,8 +52,7 @@ class ArraySamples:
         return {name: array[index, ...] for name, array in self.arrays.items()}
 
 
-@dataclass(frozen=True)
-class Dataset:
+class Dataset(NamedTuple):
     """Data that is ready to be used."""
 
     fields: tuple[Field, ...]

@@ -1,8 +1,7 @@
 """Data strings: `scheme[:path][?option=value&…]`, the same in a spec and on the command line."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, Span, did_you_mean
 from netloom.ir.declared import Field, Reject
@@ -12,8 +11,7 @@ from netloom.train.sources.dataset import DataSource
 FORM = "`scheme:path?option=value&…`"
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """A data string and the source that it names."""
 
     text: str
@@ -21,8 +19,7 @@ class Data:
     span: Span
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """A piece of a data string."""
 
     text: str

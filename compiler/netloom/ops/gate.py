@@ -1,0 +1,43 @@
+"""Gates: a value multiplied by factors that are computed from it."""
+
+from netloom.ir.call import Function
+from netloom.ir.declared import Reject, operand
+from netloom.ir.equality import Proved, equal
+from netloom.ir.graph import Value
+from netloom.ir.node import Node
+from netloom.ir.op import Op
+from netloom.ir.types import Type
+from netloom.ops.operands import of_rank
+
+
+class Gate(Op, name="gate"):
+    """A feature map times factors, one for each channel or one for each pixel.
+
+    It is written `gate { … }`, where the body makes the factors of what enters, as in
+    squeeze-and-excitation (Hu et al. 2018). PyTorch: `*`; ONNX: `Mul`.
+    """
+
+    x: Value = operand("feature map [n, c, h, w]")
+    by: Value = operand("its factors, [n, c, 1, 1] or [n, 1, h, w]")
+
+    def result(self) -> Type:
+        n, c, h, w = of_rank(self.x, 4, at="xs.0")
+        of_rank(self.by, 4, at="xs.1")
+        if not any(
+            all(isinstance(equal(a, b), Proved) for a, b in zip(shape, wanted, strict=True))
+            for shape in [self.by.type.shape]
+            for wanted in [(n, c, 1, 1), (n, 1, h, w)]
+        ):
+            wanted_text = f"[{n}, {c}, 1, 1] or [{n}, 1, {h}, {w}]"
+            message = f"the body of a gate gives {wanted_text} factors here, not {self.by.type}"
+            help = (
+                "end it in `global_avgpool -> conv(…, 1) -> sigmoid`, or in `conv(1, …) -> sigmoid`"
+            )
+            raise Reject("E208", message, "xs.1", help)
+        return Type("float32", self.x.type.shape)
+
+    def torch(self) -> Function:
+        return Function("*", (self.x, self.by))
+
+    def onnx(self) -> Node:
+        return Node("Mul", (self.x, self.by))

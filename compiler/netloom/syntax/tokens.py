@@ -1,0 +1,60 @@
+"""The text of a spec as tokens."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+from netloom.syntax.automaton import END, Automaton
+
+UNKNOWN = "?"
+"""The kind of a character that begins no token."""
+
+
+class Token(NamedTuple):
+    """A token: its kind, which is its own text for punctuation, and its place."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def tokens(text: str, automaton: Automaton) -> Iterator[tuple[str, str, int, int]]:
+    """The tokens of a text as (kind, text, start, end), an `END` behind the last.
+
+    A word that is a keyword somewhere has the kind NAME too; only the parser knows which it is.
+    """
+    pattern, kinds = _pattern(automaton)
+    for match in pattern.finditer(text):
+        group = match.lastindex
+        assert group is not None
+        start, end = match.span(group)
+        found = match[group]
+        yield kinds[group] or found, found, start, end
+
+
+def comments(text: str, automaton: Automaton) -> Iterator[tuple[int, str]]:
+    """The comments with the offsets at which they begin."""
+    end_before = 0
+    for _, _, start, end in tokens(text, automaton):
+        for match in re.finditer(r"#[^\n]*", text[end_before:start]):
+            yield end_before + match.start(), match[0].rstrip()
+        end_before = end
+
+
+@cache
+def _pattern_of(
+    ignored: tuple[str, ...], shaped: tuple[tuple[str, str], ...], words: tuple[str, ...]
+) -> tuple[re.Pattern[str], list[str | None]]:
+    """One expression for all tokens, and the kind of each of its groups; None for the own text."""
+    punctuation = "|".join(re.escape(word) for word in words if not word.isidentifier())
+    groups = [*shaped, (None, punctuation), (END, r"\Z"), (UNKNOWN, r".")]
+    alternatives = "|".join(f"({expression})" for _, expression in groups)
+    pattern = re.compile(f"(?:{'|'.join(ignored)})*(?:{alternatives})")
+    return pattern, [None, *(kind for kind, _ in groups)]
+
+
+def _pattern(automaton: Automaton) -> tuple[re.Pattern[str], list[str | None]]:
+    shaped = tuple(automaton.shaped.items())
+    return _pattern_of(tuple(automaton.ignored), shaped, tuple(automaton.words))
