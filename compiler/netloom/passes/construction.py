@@ -10,6 +10,7 @@ from netloom.ir.op import Op
 from netloom.ir.types import Type
 from netloom.limits import Limits
 from netloom.passes.binding import Bound
+from netloom.passes.expansion import too_many_nodes
 from netloom.passes.expressions import LARGEST, POISON, Names, Poison
 from netloom.passes.modules import Definition, Module
 from netloom.passes.scopes import OpenScope
@@ -86,7 +87,7 @@ class Construction:
         self._diagnostics = diagnostics
         self._calls: list[tuple[str, Span]] = []
         self.visiting = False
-        self._nodes = 0
+        self.nodes = 0
         self._data_sizes: set[str] = set()
 
     # A mistake is told with the chain of block calls that led to it.
@@ -130,10 +131,13 @@ class Construction:
 
     def spend(self, span: Span, times: int = 1) -> None:
         """Counts what is about to be made, which bounds the time of a check (E217)."""
-        self._nodes += times
-        if self._nodes > self.limits.nodes:
-            message = f"the network has more than {self.limits.nodes:,} layers and expansions"
-            raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("nodes")))
+        self.nodes += times
+        self.foresee(span, 0)
+
+    def foresee(self, span: Span, times: int) -> None:
+        """Refuses what will come to be too much, before it is made (E217)."""
+        if self.nodes + times > self.limits.nodes:
+            raise Failed(too_many_nodes(self.limits, span))
 
     def place(
         self,
