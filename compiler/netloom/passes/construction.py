@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span
 from netloom.ir.declared import Reject
-from netloom.ir.dims import Dim, Size, evaluate, is_unwieldy, size, sizes
+from netloom.ir.dims import Dim, Size, Symbolic, evaluate, is_unwieldy, size, sizes
 from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import Type
@@ -170,6 +170,16 @@ class Construction:
 
     def _with_own_sizes(self, op: Op, result_types: tuple[Type, ...]) -> tuple[Type, ...]:
         """Gives sizes that the data decides a name of their own, so that no two are confused."""
+        fresh = {
+            each
+            for result_type in result_types
+            for dim in result_type.shape
+            if isinstance(dim, Symbolic)
+            for each in dim.sizes
+            if each.from_data
+        }
+        if not fresh:
+            return result_types
         seen = {each for value in op.reads() for dim in value.type.shape for each in sizes(dim)}
         renamed: dict[str, Dim] = {}
         for result_type in result_types:
