@@ -87,17 +87,17 @@ def fields(graph: Graph) -> dict[Value, Fields]:
 
 def _through(layer: Layer, result: Value, table: dict[Value, Fields]) -> Fields:
     """The fields of one result: the union over the operands, each seen through the operator."""
-    window = layer.op.window()
     own_axes = spatial_axes(result.type.rank)
-    reaches: dict[str, Reach] = (
-        dict(zip(own_axes, window, strict=True))
-        if isinstance(window, tuple)
-        else dict.fromkeys(own_axes, window)
-    )
-    # An axis of the input that the result has no more is seen as a whole, or as the data says.
-    lost: Reach = window if isinstance(window, str) else "whole"
     joined: dict[str, dict[str, Extent]] = {}
     for operand in layer.op.operands():
+        window = layer.op.window_of(operand)
+        reaches: dict[str, Reach] = (
+            dict(zip(own_axes, window, strict=True))
+            if isinstance(window, tuple)
+            else dict.fromkeys(own_axes, window)
+        )
+        # An axis of the input that the result has no more is seen as a whole, or as the data says.
+        lost: Reach = window if isinstance(window, str) else "whole"
         for name, axes in table[operand].items():
             entry = joined.setdefault(name, {})
             for axis, extent in axes.items():
