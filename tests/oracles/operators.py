@@ -352,31 +352,32 @@ JOINS = [
 ]
 
 
-class _SqueezeExcitation(nn.Module):
+class _Gated(nn.Module):
+    """A map times what a chain makes of it."""
+
+    def __init__(self, **layers: nn.Module) -> None:
+        super().__init__()
+        self.gate1 = Chain(**layers)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        (factors,) = self.gate1(x)
+        return (x * factors,)
+
+
+def _squeeze_excitation() -> nn.Module:
     """Hu et al. 2018: channels weighted by what the whole map says."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate1 = nn.Module()
-        self.gate1.conv1 = nn.Conv2d(6, 2, 1)
-        self.gate1.conv2 = nn.Conv2d(2, 6, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate1: Any = self.gate1
-        return x * gate1.conv2(gate1.conv1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+    return _Gated(
+        pool=nn.AdaptiveAvgPool2d(1),
+        conv1=nn.Conv2d(6, 2, 1),
+        relu=nn.ReLU(),
+        conv2=nn.Conv2d(2, 6, 1),
+        sigmoid=nn.Sigmoid(),
+    )
 
 
-class _SpatialAttention(nn.Module):
+def _spatial_attention() -> nn.Module:
     """Pixels weighted by what stands around them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate1 = nn.Module()
-        self.gate1.conv1 = nn.Conv2d(6, 1, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate1: Any = self.gate1
-        return x * gate1.conv1(x).sigmoid()
+    return _Gated(conv1=nn.Conv2d(6, 1, 3, padding=1), sigmoid=nn.Sigmoid())
 
 
 def _gate(
@@ -398,9 +399,10 @@ def _gate(
 
 GATES = [
     layer(
-        "gate { global_avgpool -> conv(2, 1) -> relu -> conv(6, 1) -> sigmoid }", _SqueezeExcitation
+        "gate { global_avgpool -> conv(2, 1) -> relu -> conv(6, 1) -> sigmoid }",
+        _squeeze_excitation,
     ),
-    layer("gate { conv(1, 3, pad=1) -> sigmoid }", _SpatialAttention),
+    layer("gate { conv(1, 3, pad=1) -> sigmoid }", _spatial_attention),
     _gate(("N", 6, 1, 1)),
     _gate(("N", 1, "h", "w")),
     _gate(("N", 6, 1, 1), ("N", 6, 1, 1), ONE, NONE),
