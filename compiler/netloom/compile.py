@@ -5,7 +5,7 @@ parse -> build -> fields -> cost -> contracts -> training. Emitters take the res
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import netloom.ops  # noqa: F401  registers the operators
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you_mean
@@ -17,11 +17,12 @@ from netloom.passes.cost import Cost, costs, total
 from netloom.passes.fields import Fields, fields
 from netloom.passes.modules import Modules
 from netloom.passes.settings import Settings
-from netloom.passes.training import check_trainings
 from netloom.syntax import ast
 from netloom.syntax.parse import parse_damaged
 from netloom.syntax.source import read
-from netloom.train.program import Program
+
+if TYPE_CHECKING:
+    from netloom.train.program import Program
 
 
 class Network(NamedTuple):
@@ -43,7 +44,7 @@ class Spec(NamedTuple):
     source: Source
     file: ast.File
     networks: dict[str, Network]
-    programs: dict[str, Program]
+    programs: "dict[str, Program]"
     """How networks are trained, for those with a train section."""
 
 
@@ -79,7 +80,12 @@ def _check(source: Source, settings: Settings, limits: Limits) -> Spec:
         if built.sound:
             networks[name] = network
     graphs = {name: network.graph for name, network in networks.items()}
-    programs = check_trainings(module, graphs, diagnostics)
+    programs = {}
+    if any(isinstance(item, ast.Train) for item in file.items):
+        # The registries of training are loaded only for specs that are trained.
+        from netloom.passes.training import check_trainings
+
+        programs = check_trainings(module, graphs, diagnostics)
     diagnostics.raise_if_any()
     return Spec(source, file, networks, programs)
 

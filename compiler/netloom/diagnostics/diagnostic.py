@@ -1,7 +1,6 @@
 """Spans, notes and diagnostics: plain data, rendered elsewhere."""
 
 import bisect
-import difflib
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -108,6 +107,8 @@ class Diagnostics:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A `help` line that names the nearest known name, or lists all when they are few."""
+    import difflib  # which costs a check without mistakes more than it would take to render one
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:

@@ -11,8 +11,9 @@ from netloom.ir.graph import Graph, Scope, Value
 from netloom.limits import Limits
 from netloom.passes.binding import Call, bind_fields, parameter_signature
 from netloom.passes.construction import Construction, Place, Requirement
+from netloom.passes.expansion import Expansion
 from netloom.passes.expressions import BUILD_FUNCTIONS, Names, Poisoned
-from netloom.passes.modules import Module
+from netloom.passes.modules import Definition, Module
 from netloom.passes.scopes import OpenScope, names_given
 from netloom.passes.settings import Settings
 from netloom.passes.statements import Statements
@@ -56,6 +57,7 @@ def _build_network(
     opened = OpenScope(scope, names_given(network.statements))
     place = Place(names, opened, None, module, "network")
     try:
+        Expansion(construction.limits).of(Definition(network, module))
         given = settings.arguments(network)
         call = Call(network.name, given, f"network `{network.name.text}`")
         parameters = bind_fields(parameter_signature(network.parameters, names), call, names).fields

@@ -4,12 +4,13 @@ from typing import Literal, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span
 from netloom.ir.declared import Reject
-from netloom.ir.dims import Dim, Size, evaluate, is_unwieldy, size, sizes
+from netloom.ir.dims import Dim, Size, Symbolic, evaluate, is_unwieldy, size, sizes
 from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import Type
 from netloom.limits import Limits
 from netloom.passes.binding import Bound
+from netloom.passes.expansion import too_many_nodes
 from netloom.passes.expressions import LARGEST, POISON, Names, Poison
 from netloom.passes.modules import Definition, Module
 from netloom.passes.scopes import OpenScope
@@ -86,7 +87,7 @@ class Construction:
         self._diagnostics = diagnostics
         self._calls: list[tuple[str, Span]] = []
         self.visiting = False
-        self._nodes = 0
+        self.nodes = 0
         self._data_sizes: set[str] = set()
 
     # A mistake is told with the chain of block calls that led to it.
@@ -130,10 +131,13 @@ class Construction:
 
     def spend(self, span: Span, times: int = 1) -> None:
         """Counts what is about to be made, which bounds the time of a check (E217)."""
-        self._nodes += times
-        if self._nodes > self.limits.nodes:
-            message = f"the network has more than {self.limits.nodes:,} layers and expansions"
-            raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("nodes")))
+        self.nodes += times
+        self.foresee(span, 0)
+
+    def foresee(self, span: Span, times: int) -> None:
+        """Refuses what will come to be too much, before it is made (E217)."""
+        if self.nodes + times > self.limits.nodes:
+            raise Failed(too_many_nodes(self.limits, span))
 
     def place(
         self,
@@ -166,6 +170,16 @@ class Construction:
 
     def _with_own_sizes(self, op: Op, result_types: tuple[Type, ...]) -> tuple[Type, ...]:
         """Gives sizes that the data decides a name of their own, so that no two are confused."""
+        fresh = {
+            each
+            for result_type in result_types
+            for dim in result_type.shape
+            if isinstance(dim, Symbolic)
+            for each in dim.sizes
+            if each.from_data
+        }
+        if not fresh:
+            return result_types
         seen = {each for value in op.reads() for dim in value.type.shape for each in sizes(dim)}
         renamed: dict[str, Dim] = {}
         for result_type in result_types:

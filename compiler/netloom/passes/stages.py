@@ -220,6 +220,7 @@ class Stages:
             scope = Scope("block", path, entry)
             scope.block, scope.mentions = name, mentioned(call)
             scope.arguments = {key: v for key, v in arguments.items() if key not in tensors}
+            scope.tensors = {key: arguments[key] for key in tensors}
             scope.defaults = {each.name: each.default for each in signature if not each.required}
             inner = Place(
                 Names({**module.constants, **arguments}, entry, BUILD_FUNCTIONS),
@@ -293,6 +294,7 @@ class Stages:
             inputs = {each.name.text: entry for each in declared[:1]} | inputs
             scope = Scope("block", path, entry)
             scope.block, scope.arguments, scope.mentions = name, fields, mentioned(call)
+            scope.tensors = inputs
             scope.defaults = {each.name: each.default for each in signature if not each.required}
             inner = Place(
                 Names({**module.constants, **fields}, None, BUILD_FUNCTIONS),
@@ -415,9 +417,13 @@ class Stages:
         scope = Scope("repeat", path, entry)
         outer = place.inside(place.names, OpenScope(scope, set()), entry)
         current: Value | Poison = entry
+        before = self.construction.nodes
         for index, counter in enumerate(counters):
             if isinstance(current, Poison):
                 break
+            if index == 1:
+                one = self.construction.nodes - before
+                self.construction.foresee(stage.span, one * (len(counters) - 1))
             values = {stage.variable.text: counter} if stage.variable else {}
             iteration: Steps = []
             current = self._brace(

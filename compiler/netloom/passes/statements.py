@@ -292,9 +292,9 @@ class Statements:
         if len(paths) > 1:
             return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
         (label,) = paths
-        stages = self.stages.placing(pipeline, place)
-        if not shares_name(stages):
-            naming = Naming(place.scope, label, namesake(stages))
+        stages, values = self.stages.placing(pipeline, place), place.names.tensor_names()
+        if not shares_name(stages, values):
+            naming = Naming(place.scope, label, namesake(stages, values))
             return self.stages.pipeline(pipeline, place, steps, naming)
         scope = Scope("named", label, None)
         inner = place.inside(place.names, OpenScope(scope, set()), place.current)

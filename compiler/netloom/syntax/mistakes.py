@@ -4,6 +4,7 @@ import re
 
 from netloom.diagnostics import Diagnostic, Source, Span
 from netloom.syntax.automaton import END
+from netloom.syntax.grammar import parser
 from netloom.syntax.tokens import UNKNOWN, Token
 
 _KINDS = {"NAME": "a name", "INT": "a number", "FLOAT": "a number", "STRING": "a string"}
@@ -21,6 +22,9 @@ def explain(source: Source, found: Token, expected: frozenset[str], before: int)
         return _explain_character(source, found.start)
     if found.kind == END:
         return _explain_end(source)
+    if found.kind == "PLAIN_CALL":  # a call that is one token is known by its name
+        name = found.text.partition("(")[0]
+        found = Token("NAME", name, found.start, found.start + len(name))
     span = Span(source, found.start, found.end)
     unclosed = _unclosed(source, found, expected)
     if unclosed:
@@ -98,7 +102,8 @@ def _keyword_as_name(source: Source, found: Token, before: int) -> Diagnostic | 
     while start and (source.text[start - 1].isalnum() or source.text[start - 1] == "_"):
         start -= 1
     word = source.text[start:before]
-    if found.kind != "=" or not word.isidentifier():
+    is_keyword = word in parser().words and word not in ("head", "let", "share")
+    if found.kind != "=" or not is_keyword:
         return None
     message = f"`{word}` is a word of the language, so it cannot be a name"
     return Diagnostic("E101", message, Span(source, start, before), help=f"`{word}_` would do")
