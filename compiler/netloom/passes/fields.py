@@ -102,20 +102,21 @@ def fields(graph: Graph) -> dict[Value, Fields]:
 
 def _through(layer: Layer, result: Value, table: dict[Value, Fields]) -> Fields:
     """The fields of one result: the union over the operands, each seen through the operator."""
-    window = layer.op.window()
     operands = layer.op.operands()
-    if window is POINT and len(operands) == 1 and operands[0].type.rank == result.type.rank:
+    is_single = len(operands) == 1 and operands[0].type.rank == result.type.rank
+    if is_single and layer.op.window() is POINT:
         return table[operands[0]]
     own_axes = spatial_axes(result.type.rank)
-    reaches: dict[str, Reach] = (
-        dict(zip(own_axes, window, strict=True))
-        if isinstance(window, tuple)
-        else dict.fromkeys(own_axes, window)
-    )
-    # An axis of the input that the result has no more is seen as a whole, or as the data says.
-    lost: Reach = window if isinstance(window, str) else "whole"
     joined: dict[str, dict[str, Extent]] = {}
     for operand in operands:
+        window = layer.op.window_of(operand)
+        reaches: dict[str, Reach] = (
+            dict(zip(own_axes, window, strict=True))
+            if isinstance(window, tuple)
+            else dict.fromkeys(own_axes, window)
+        )
+        # An axis of the input that the result has no more is seen as a whole, or as the data says.
+        lost: Reach = window if isinstance(window, str) else "whole"
         for name, axes in table[operand].items():
             entry = joined.setdefault(name, {})
             for axis, extent in axes.items():

@@ -204,9 +204,9 @@ def _reads(step: Layer | Scope) -> list[Value]:
 
 
 def _picks(step: Layer | Scope) -> tuple[tuple[int, ...], ...]:
-    if isinstance(step, Layer):
-        call: Call = step.op.torch()
-        return call.picks if isinstance(call, Module) else ((),)
+    call: Call | None = step.op.torch() if isinstance(step, Layer) else None
+    if isinstance(call, Module):
+        return call.picks
     if len(step.results) == 1:
         return ((),)
     return tuple((index,) for index in range(len(step.results)))

@@ -32,6 +32,12 @@ POSITIONAL_ROLES = {
     "nn.AvgPool2d": ("kernel_size",),
     "nn.MaxUnpool2d": ("kernel_size",),
     "nn.LocalResponseNorm": ("size",),
+    "nn.LayerNorm": ("normalized_shape",),
+    "nn.GroupNorm": ("num_groups", "num_channels"),
+    "nn.PReLU": ("num_parameters",),
+    "LayerNorm2d": ("channels",),
+    "Scale": ("channels",),
+    "DropPath": ("p",),
 }
 """What PyTorch calls the positional arguments, for parameters that have to be invented."""
 
