@@ -1,0 +1,53 @@
+"""How the time of a check grows with the size of a spec: linear is an exponent of 1."""
+
+import gc
+import math
+import time
+
+from bench.front_end import spec
+from netloom.compile import check
+from netloom.diagnostics import Source
+from netloom.limits import DEFAULT
+
+GOAL = 1.1
+LIMITS = DEFAULT._replace(text=100 * DEFAULT.text, nodes=10 * DEFAULT.nodes)
+
+
+def nest(layers: int) -> str:
+    """A hundred blocks inside one another, with that many layers among them."""
+    each = layers // 99
+    blocks = [
+        f"block b{i} {{ repeat {each} {{ conv(8, 3, pad=1) }} {f'b{i + 1}' if i < 98 else ''} }}\n"
+        for i in range(99)
+    ]
+    network = "network nest { input x: float32[N, 8, h, w] head y = b0 }\n"
+    return "".join(blocks) + network
+
+
+def seconds(text: str) -> float:
+    """The time of a check; the shorter of two, since other work only makes it longer."""
+    found = []
+    for _ in range(2):
+        gc.collect()
+        begin = time.perf_counter()
+        check(Source("large.loom", text), limits=LIMITS)
+        found.append(time.perf_counter() - begin)
+    return min(found)
+
+
+def main() -> None:
+    gc.set_threshold(100_000)  # as the command does
+    print("\nChecking specs of 1,000, 10,000 and 100,000 layers")
+    for name, make in (("one layer a line", spec), ("100 blocks in one another", nest)):
+        times = [seconds(make(layers)) for layers in (1_000, 10_000, 100_000)]
+        exponents = [
+            math.log10(larger / smaller) for smaller, larger in zip(times, times[1:], strict=False)
+        ]
+        shown = ", ".join(f"{each:.2f} s" for each in times)
+        grown = ", ".join(f"{each:.2f}" for each in exponents)
+        print(f"  {name:<26} {shown}; exponents {grown}")
+    print(f"  goal: exponents of at most {GOAL}")
+
+
+if __name__ == "__main__":
+    main()
