@@ -41,11 +41,26 @@ class Network(NamedTuple):
 class Spec(NamedTuple):
     """A checked spec."""
 
-    source: Source
+    sources: tuple[Source, ...]
+    """The spec itself, and the files that it imports, directly or not."""
+    settings: tuple[str, ...]
+    """What was given in place of parameters' defaults, as `name=value`."""
+    limits: Limits
     file: ast.File
     networks: dict[str, Network]
     programs: "dict[str, Program]"
     """How networks are trained, for those with a train section."""
+
+    @property
+    def source(self) -> Source:
+        """The spec itself."""
+        return self.sources[0]
+
+    def place_of(self, source: Source) -> str:
+        """The path of one of the files below the folder that holds all of them."""
+        paths = [os.path.abspath(each.name) for each in self.sources]
+        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+        return os.path.relpath(os.path.abspath(source.name), root).replace(os.sep, "/")
 
 
 def check_file(
@@ -61,22 +76,27 @@ def check(source: Source, settings: Sequence[str] = (), limits: Limits = DEFAULT
     Raises `Failed` with every independent mistake in it.
     """
     try:
-        return _check(source, Settings(settings), limits)
+        return _check(source, settings, limits)
     except RecursionError:
         message = f"`{source.name}` has expressions or braces that are nested too deep"
         raise Failed(Diagnostic("E217", message)) from None
 
 
-def _check(source: Source, settings: Settings, limits: Limits) -> Spec:
+def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
     diagnostics = Diagnostics()
     file, mistakes = parse_damaged(source, limits)
     for mistake in mistakes:
         diagnostics.report(mistake)
-    module = Modules(limits, diagnostics).open(source, file)
+    modules = Modules(limits, diagnostics)
+    module = modules.open(source, file)
     networks = {}
-    for name, built in build(module, settings, limits, diagnostics).items():
+    for name, built in build(module, Settings(settings), limits, diagnostics).items():
         network = Network(built.graph, fields(built.graph), costs(built.graph))
         check_contracts(built, network.fields, network.costs, diagnostics)
+        if network.cost.params > limits.parameters:
+            message = f"network `{name}` has more than {limits.parameters:,} parameters"
+            help = limits.raised_by("parameters")
+            diagnostics.report(Diagnostic("E217", message, built.graph.span, help=help))
         if built.sound:
             networks[name] = network
     graphs = {name: network.graph for name, network in networks.items()}
@@ -87,7 +107,7 @@ def _check(source: Source, settings: Settings, limits: Limits) -> Spec:
 
         programs = check_trainings(module, graphs, diagnostics)
     diagnostics.raise_if_any()
-    return Spec(source, file, networks, programs)
+    return Spec(tuple(modules.sources), tuple(settings), limits, file, networks, programs)
 
 
 def chosen(spec: Spec, name: str | None) -> str:

@@ -43,7 +43,7 @@ def build(
     networks = {}
     for item in module.file.items:
         if isinstance(item, ast.Network) and item.name.text not in module.damaged:
-            construction = Construction(limits, diagnostics)
+            construction = Construction(item.name.text, limits, diagnostics)
             networks[item.name.text] = _build_network(item, module, settings, construction)
     settings.report_unused(diagnostics)
     return networks
@@ -53,7 +53,7 @@ def _build_network(
     network: ast.Network, module: Module, settings: Settings, construction: Construction
 ) -> Built:
     scope = Scope("network", "", None)
-    names = Names(dict(module.constants), functions=BUILD_FUNCTIONS)
+    names = Names(dict(module.constants), functions=BUILD_FUNCTIONS, limits=construction.limits)
     opened = OpenScope(scope, names_given(network.statements))
     place = Place(names, opened, None, module, "network")
     try:
@@ -66,7 +66,7 @@ def _build_network(
     except Failed as failure:
         construction.tell(failure)
     except Poisoned:
-        pass
+        construction.failed = True
     if all(head.mode == "train" for head in construction.heads) and not construction.failed:
         has = "a head in training only" if construction.heads else "no head"
         message = f"network `{network.name.text}` has {has}, so nothing comes out of it"

@@ -30,7 +30,10 @@ class Requirement(NamedTuple):
 
 
 class Place:
-    """Where statements run: their names, the scope that takes their layers, the current value."""
+    """Where statements run: their names, the scope that takes their layers, the current value.
+
+    `home` is the scope of the network around, in which other networks can be called.
+    """
 
     def __init__(
         self,
@@ -39,15 +42,17 @@ class Place:
         current: Current,
         module: Module,
         role: "Literal['network', 'block', 'brace'] | Visit" = "brace",
+        home: OpenScope | None = None,
     ) -> None:
         self.names, self.scope, self.current = names, scope, current
         self.module, self.role = module, role
+        self.home = home or scope
         self.defined: dict[str, Span] = {}
         self.returned: Results | None = None
 
     def inside(self, names: Names, scope: OpenScope, current: Current) -> "Place":
         """A place inside a brace of this one."""
-        return Place(names, scope, current, self.module)
+        return Place(names, scope, current, self.module, home=self.home)
 
 
 class Visit:
@@ -75,7 +80,8 @@ class Instance:
 class Construction:
     """What the statements of one network have made so far."""
 
-    def __init__(self, limits: Limits, diagnostics: Diagnostics) -> None:
+    def __init__(self, name: str, limits: Limits, diagnostics: Diagnostics) -> None:
+        self.name = name
         self.limits = limits
         self.networks: dict[str, Instance] = {}
         self.inputs: list[Value] = []
@@ -115,12 +121,12 @@ class Construction:
         Raises `Failed` for a block that comes to call itself (E214), and for nests that are too
         deep to be meant (E217).
         """
-        active = [each for each, _ in self._calls]
+        active = [self.name, *(each for each, _ in self._calls)]
         if name in active:
             cycle = " -> ".join([*active[active.index(name) :], name])
             message = f"`{name}` calls itself: {cycle}"
             raise Failed(Diagnostic("E214", message, span, help="use `repeat`"))
-        if len(active) >= self.limits.blocks:
+        if len(active) > self.limits.blocks:
             message = f"blocks are nested more than {self.limits.blocks} deep"
             raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("blocks")))
         self._calls.append((name, span))

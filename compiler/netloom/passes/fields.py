@@ -47,6 +47,17 @@ class Field(NamedTuple):
         return Fraction(self.advance, self.period)
 
     @property
+    def centre(self) -> "Fraction":
+        """The middle of what position 0 sees, on average over a period; 0 is the first pixel."""
+        from fractions import Fraction
+
+        middles = sum(
+            Fraction(first + last, 2) - Fraction(position * self.advance, self.period)
+            for position, (first, last) in enumerate(self.intervals)
+        )
+        return Fraction(middles) / self.period
+
+    @property
     def offset(self) -> int:
         """The first pixel that position 0 sees: minus the padding."""
         return self.intervals[0][0]

@@ -51,12 +51,14 @@ class Modules:
     def __init__(self, limits: Limits, diagnostics: Diagnostics) -> None:
         self.limits = limits
         self.diagnostics = diagnostics
+        self.sources: list[Source] = []
         self._known: dict[str, Module | None] = {}
         self._chain: list[str] = []
 
     def open(self, source: Source, file: ast.File) -> Module:
         """What a file defines, with what it imports; mistakes are reported."""
         module = Module(file)
+        self.sources.append(source)
         self._chain.append(os.path.realpath(source.name))
         for item in file.items:
             match item:
@@ -79,7 +81,7 @@ class Modules:
 
     def _constant(self, item: ast.Let, module: Module) -> Any:
         try:
-            return evaluate(item.value, Names(module.constants))
+            return evaluate(item.value, Names(module.constants, limits=self.limits))
         except Failed as failure:
             for diagnostic in failure.diagnostics:
                 self.diagnostics.report(diagnostic)

@@ -86,8 +86,13 @@ def _never_closed(source: Source, start: int) -> Diagnostic:
 def _unclosed(source: Source, found: Token, expected: frozenset[str]) -> Diagnostic | None:
     """The bracket that is open where something stands that only makes sense outside of it."""
     closing = expected & {"}", ")", "]"}
+    if closing and found.text in _CLOSING.values():
+        opened = open_brackets(source.text[: found.start])
+        closers = [_CLOSING[source.text[start]] for start in opened]
+        is_extra = found.text not in closers or closers[-1] == found.text
+        return None if is_extra else _never_closed(source, opened[-1])
     begins_line = not source.text[source.text.rfind("\n", 0, found.start) + 1 : found.start].strip()
-    if not closing or not begins_line or found.text in _CLOSING.values():
+    if not closing or not begins_line:
         return None
     outside = found.text in ("network", "block", "train", "from", "let")
     if "}" in closing and not outside:

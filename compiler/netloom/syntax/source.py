@@ -52,15 +52,18 @@ def _specs_in(folder: str) -> list[str]:
     return [os.path.join(folder, name) for name in sorted(names) if name.endswith(".loom")]
 
 
+PROJECT_MARKS = ("netloom.toml", "pyproject.toml", ".git")
+
+
 def project_of(path: str) -> str:
     """The folder outside of which a spec can read nothing.
 
-    It is the nearest one at or above the spec that holds `pyproject.toml` or `.git`, else the
+    It is the nearest one at or above the spec that holds one of `PROJECT_MARKS`, else the
     spec's own.
     """
     own = folder = os.path.dirname(os.path.realpath(path))
     while True:
-        if any(os.path.exists(os.path.join(folder, mark)) for mark in ("pyproject.toml", ".git")):
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in PROJECT_MARKS):
             return folder
         above = os.path.dirname(folder)
         if above == folder:
