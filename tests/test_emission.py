@@ -27,9 +27,8 @@ from netloom.emit.weights import expected, initial
 from netloom.ir.dims import evaluate_to_int
 from netloom.passes.admissible import small_sizes
 from netloom.runtime.verify import randomised, verify
+from specimens import ROOT, SPECS
 
-ROOT = Path(__file__).parents[1]
-SPECS = sorted((ROOT / "specs").glob("*.loom"))
 STRAIN = ROOT / "tests" / "specs" / "strain.loom"
 
 NETWORKS: dict[str, Network] = {

@@ -403,6 +403,13 @@ GATES = [
         _squeeze_excitation,
     ),
     layer("gate { conv(1, 3, pad=1) -> sigmoid }", _spatial_attention),
+    layer(
+        "gate { conv(6, [9, 7]) -> tanh }",
+        lambda: _Gated(conv1=nn.Conv2d(6, 6, (9, 7)), tanh=nn.Tanh()),
+        ("N", 6, 9, 7),
+        ONE,
+        NONE,
+    ),
     _gate(("N", 6, 1, 1)),
     _gate(("N", 1, "h", "w")),
     _gate(("N", 6, 1, 1), ("N", 6, 1, 1), ONE, NONE),

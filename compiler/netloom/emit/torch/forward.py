@@ -127,28 +127,28 @@ class _BodyWriter:
         names: tuple[str, ...],
     ) -> None:
         picks = _picks(step)
-        wanted = [index for index, value in enumerate(step.results) if self.uses[id(value)]]
-        if not wanted:
-            wanted = [0]
-        results = tuple(step.results[index] for index in wanted)
-        paths = [picks[index] for index in wanted]
-        if len(results) == 1:
-            (value,) = results
-            expression = Pick(expression, paths[0]) if paths[0] else expression
+        wanted = [index for index, value in enumerate(step.results) if self.uses[id(value)]] or [0]
+        if len(wanted) == 1:
+            (index,) = wanted
+            value, path = step.results[index], picks[index]
+            expression = Pick(expression, path) if path else expression
             if self.uses[id(value)] == 1 and id(value) in later and not names:
                 self.pending[id(value)] = expression
             else:
-                self.body.statements.append(Statement(expression, results, names=names[:1]))
+                name = names[index : index + 1]
+                self.body.statements.append(Statement(expression, (value,), names=name))
             return
-        if all(path == (index,) for index, path in zip(wanted, paths, strict=True)):
-            self.body.statements.append(Statement(expression, results, names=names))
+        if all(path == (index,) for index, path in enumerate(picks)):
+            # Python takes a tuple apart as a whole, also what nobody reads.
+            self.body.statements.append(Statement(expression, step.results, names=names))
             return
-        whole = Value(results[0].name, results[0].type, layer=results[0].layer)
+        first = step.results[0]
+        whole = Value(first.name, first.type, layer=first.layer)
         self.body.statements.append(Statement(expression, (whole,)))
-        for position, (value, path) in enumerate(zip(results, paths, strict=True)):
-            read = Pick(Variable(whole), path)
-            name = names[position : position + 1]
-            self.body.statements.append(Statement(read, (value,), names=name))
+        for index in wanted:
+            read = Pick(Variable(whole), picks[index])
+            name = names[index : index + 1]
+            self.body.statements.append(Statement(read, (step.results[index],), names=name))
 
     def _applied(self, step: Layer | Scope, attribute: str) -> tuple[Expression, bool]:
         """The call of a step in `forward`, and whether it needs an attribute."""

@@ -35,6 +35,9 @@ def settle_names(body: Body, wanted_inputs: Sequence[str], returned: tuple[Value
         )
         targets = []
         for position, value in enumerate(statement.results):
+            if len(statement.results) > 1 and id(value) not in last_use:
+                targets.append("_")
+                continue
             named = [identifier(name) for name in statement.names[position : position + 1]]
             candidates = named or [name for name in POOL if name not in given] or list(POOL)
             name = next(
