@@ -173,6 +173,8 @@ class Statements:
         if isinstance(value, Value):
             mode = statement.mode or "both"
             self.construction.heads.append(Head(name.text, value, mode, statement.span))
+        else:
+            self.construction.failed = True  # the mistake, here or in another file, has been told
 
     def _head_of_called(self, statement: ast.Head, place: Place, visit: Visit) -> None:
         """A head of a network that is called; one for training only is left out."""
