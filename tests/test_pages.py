@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy
 import pytest
 
+import netloom
 from netloom.compile import check_file
 from netloom.diagnostics import CODES, Failed
 from netloom.diagnostics.catalogue import PAGES, index, page, prose_of
@@ -56,6 +57,7 @@ def _write(specs: dict[str, str]) -> None:
 def _netloom(arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "netloom", *arguments.split()]
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(netloom.__file__).parents[1])
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
@@ -135,10 +137,10 @@ def test_wrong_example_gives_the_output(code: str, request: pytest.FixtureReques
     given = commands(wrong)
     output = _output_of(given[0], code) if given else _diagnostics_of(code)
     if request.config.getoption("--update-golden"):
-        before, after = re.split(
-            r"(?<=^## Output\n\n```text\n).*?(?=^```)", page(code), 1, re.S | re.M
-        )
-        (PAGES / f"{code}.md").write_text(before + output + after, encoding="utf-8", newline="\n")
+        before, rest = page(code).split("## Output\n\n```text\n")
+        _, after = rest.split("```\n", 1)
+        text = f"{before}## Output\n\n```text\n{output}```\n{after}"
+        (PAGES / f"{code}.md").write_text(text, encoding="utf-8", newline="\n")
     assert sections(code)["Output"].strip("\n") == f"```text\n{output}```"
 
 
@@ -167,3 +169,19 @@ def test_right_spec_is_sound(code: str) -> None:
 
 def test_the_index_is_made_of_the_pages() -> None:
     assert (ROOT / "docs" / "diagnostics.md").read_text(encoding="utf-8") == index(), "make docs"
+
+
+@pytest.mark.parametrize("text", ["E208", "e208", "shape-mismatch"])
+def test_explain_error_prints_the_page(text: str) -> None:
+    found = _netloom(f"explain-error {text}")
+    assert (found.returncode, found.stdout, found.stderr) == (0, page("E208"), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "near"), [("E2080", "`E208`"), ("shape-mismatc", "`shape-mismatch`")]
+)
+def test_explain_error_knows_no_other_codes(text: str, near: str) -> None:
+    found = _netloom(f"explain-error {text}")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert f"there is no diagnostic code `{text}`" in found.stderr
+    assert f"did you mean {near}?" in found.stderr

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from netloom.diagnostics.codes import CODES
+from netloom.diagnostics.diagnostic import Diagnostic, Failed, did_you_mean
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -28,6 +29,20 @@ Every mistake that netloom tells has a code that does not change. `netloom expla
 the page of a code: what it means, a spec that has the mistake, what is said about it, and the spec
 put right. This index is made from those pages by `make docs`.
 """
+
+
+def code_of(text: str) -> str:
+    """The code that a person means by `E208`, `e208` or `shape-mismatch`.
+
+    Raises `Failed` (E201) if it is none.
+    """
+    names = {name: code for code, name in CODES.items()}
+    code = names.get(text.lower(), text.upper())
+    if code not in CODES:
+        known = CODES if text[1:].isdecimal() else names
+        help = did_you_mean(code if known is CODES else text.lower(), known)
+        raise Failed(Diagnostic("E201", f"there is no diagnostic code `{text}`", help=help))
+    return code
 
 
 def page(code: str) -> str:
