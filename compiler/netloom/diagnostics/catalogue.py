@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from netloom.diagnostics.codes import CODES
-from netloom.diagnostics.diagnostic import Diagnostic, Failed, did_you_mean
+from netloom.diagnostics.diagnostic import Diagnostic, Failed
+from netloom.diagnostics.names import did_you_mean
 
 PAGES = Path(__file__).parent / "pages"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from netloom.diagnostics import Diagnostic, Failed, Note, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Failed, Note, Span, unknown_name
 from netloom.ir.graph import Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import shape_text
@@ -114,7 +114,7 @@ class Stages:
         if isinstance(named, Instance):
             found = self._instance(named, stage, entry, place, steps)
         elif definition is None:
-            found = self._operator(stage, entry, place, steps, naming)
+            found = self._operator(stage, entry, place, steps, naming, first=first)
         elif isinstance(definition.node, ast.Network):
             home = self.construction.networks.get(name)
             instance = home or Instance(name, None, definition, place.scope)
@@ -161,21 +161,26 @@ class Stages:
             return
         declared = Op.registry.get(name)
         if declared is None:
-            self.construction.report(self.unknown(stage.name, place))
+            self.construction.report(self.unknown(stage, place))
             return
         known = [entry.name for entry in declared.signature()[1:]]
         for argument in stage.arguments or ():
             if argument.name and argument.name.text not in known:
                 wrong = argument.name
                 message = f"operator `{declared.name}` has no argument `{wrong.text}`"
-                help = did_you_mean(wrong.text, known)
-                self.construction.report(Diagnostic("E203", message, wrong.span, help=help))
+                found = unknown_name("E203", message, wrong.span, wrong.text, known)
+                self.construction.report(found)
 
-    def unknown(self, name: ast.Name, place: Place) -> Diagnostic:
-        """The report of a name that nothing that can be called has."""
-        known = [*Op.registry, *place.module.definitions]
+    def unknown(self, call: ast.Call, place: Place, first: bool = False) -> Diagnostic:
+        """The report of a name that nothing that can stand there has."""
+        name, values = call.name, place.names.values.items()
+        known = {*Op.registry, *place.module.definitions}
+        known |= {each for each, value in values if isinstance(value, Instance)}
         message = f"there is no operator or block `{name.text}`"
-        return Diagnostic("E202", message, name.span, help=did_you_mean(name.text, known))
+        if first and call.arguments is None:
+            known |= place.names.tensor_names()
+            message = f"there is no operator, block or value `{name.text}`"
+        return unknown_name("E202", message, name.span, name.text, known)
 
     # One method for each kind of stage.
 
@@ -187,10 +192,11 @@ class Stages:
         steps: Steps,
         naming: Naming,
         pinned: str | None = None,
+        first: bool = False,
     ) -> Results:
         declared = Op.registry.get(stage.name.text)
         if declared is None:
-            raise Failed(self.unknown(stage.name, place))
+            raise Failed(self.unknown(stage, place, first=first))
         call = Call(stage.name, stage.arguments or (), f"operator `{declared.name}`")
         bound = bind(declared, call, place.names, entry)
         path = pinned or naming.path(stage, declared.name)
@@ -323,8 +329,7 @@ class Stages:
             raise Poisoned
         if head.text not in names:
             message = f"network `{definition.node.name.text}` has no head `{head.text}`"
-            help = did_you_mean(head.text, names)
-            raise Failed(Diagnostic("E201", message, head.span, help=help))
+            raise Failed(unknown_name("E201", message, head.span, head.text, names))
         return results[names.index(head.text)]
 
     def _gate(
