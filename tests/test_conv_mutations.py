@@ -273,7 +273,8 @@ def test_a_missing_attribute_is_noticed(name: str, monkeypatch: pytest.MonkeyPat
     def without(op: Conv) -> Node:
         true: Node = TRUE["onnx"](op)
         attributes = {each: value for each, value in true.attributes.items() if each != name}
-        return changed(true, attributes=attributes)
+        other: Node = changed(true, attributes=attributes)
+        return other
 
     monkeypatch.setattr(Conv, "onnx", without)
     assert noticed(compare_attributes, CASES)

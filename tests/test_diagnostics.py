@@ -11,7 +11,8 @@ import pytest
 
 from netloom.diagnostics import CODES, Diagnostic, Failed
 from netloom.emit.files import write_atomically
-from netloom.syntax.source import MAXIMUM_BYTES, from_bytes, read
+from netloom.limits import DEFAULT
+from netloom.syntax.source import from_bytes, read
 from netloom.train.run_directory import create
 from specimens import mistakes, net, unmarked
 
@@ -33,7 +34,7 @@ class Mistake:
 SYNTAX = [
     Mistake("a comma too many", "E101", net("conv(4,«,» 3)")),
     Mistake("a comma too few", "E101", net("conv(4 «3»)"), "expected `,` or `)`"),
-    Mistake("a fat arrow", "E101", net("conv(4, 3) «=»> relu"), "`->`"),
+    Mistake("a fat arrow", "E101", net("conv(4, 3) «=>» relu"), "`->`"),
     Mistake(
         "an arrow into nothing", "E101", "network n {\n    relu ->\n«}»", "an operator, a block"
     ),
@@ -339,7 +340,7 @@ STRUCTURE = [
     ),
     Mistake("a count before it is known", "E216", net("conv(«params», 3)"), "`require` only"),
     Mistake("a field before it is known", "E216", net("conv(«rf»(image), 3)"), "`require` only"),
-    Mistake("an endless repeat", "E217", net("«repeat 1_000_000_000 { relu }»")),
+    Mistake("an endless repeat", "E217", net("«repeat 1_000_000_000 { relu }»"), "--limit"),
     Mistake("no head", "E218", "network «n» { input x: float32[N, 3] }", "`head logits = …`"),
     Mistake(
         "a head in training only",
@@ -404,7 +405,7 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int]:
 FILES: dict[str, Callable[[Path], object]] = {
     "E001": lambda folder: read(folder / "none.loom"),
     "E002": lambda folder: from_bytes("net.loom", b"\x7fELF\x02\x01\xff"),
-    "E003": lambda folder: from_bytes("net.loom", b"#" * (MAXIMUM_BYTES + 1)),
+    "E003": lambda folder: from_bytes("net.loom", b"#" * (DEFAULT.text + 1)),
     "E004": lambda folder: create(folder, "net", force=False),
     "E005": lambda folder: write_atomically(folder / "file" / "model.py", [b""]),
 }

@@ -22,6 +22,7 @@ from netloom.emit import onnx as emit_onnx
 from netloom.emit import stages
 from netloom.emit import torch as emit_torch
 from netloom.emit.names import MODULE_NAMES, RESERVED, identifier
+from netloom.emit.torch import library
 from netloom.emit.weights import expected, initial
 from netloom.ir.dims import evaluate_to_int
 from netloom.passes.admissible import small_sizes
@@ -178,6 +179,12 @@ def test_equal_calls_share_a_class_with_parameters_in_the_words_of_the_spec() ->
 def test_names_of_modules_are_those_of_torch() -> None:
     names = {name for name in dir(torch.nn.Module()) if not name.startswith("_")}
     assert names <= MODULE_NAMES
+
+
+def test_the_classes_of_the_library_are_reserved() -> None:
+    text = Path(library.__file__).read_text(encoding="utf-8")
+    classes = {node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
+    assert classes <= RESERVED
 
 
 spec_names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)

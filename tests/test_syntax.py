@@ -14,7 +14,8 @@ from netloom.syntax.parse import parse
 
 def network(body: str) -> ast.Network:
     """The tree of a network with that body."""
-    (found,) = parse(Source("net.loom", f"network net {{\n{body}\n}}")).networks
+    (found,) = parse(Source("net.loom", f"network net {{\n{body}\n}}")).items
+    assert isinstance(found, ast.Network)
     return found
 
 
@@ -38,6 +39,8 @@ def shown(expression: ast.Expression) -> str:
             return "in"
         case ast.Attribute():
             return f"{shown(expression.of)}.{expression.name.text}"
+        case ast.Element():
+            return f"{shown(expression.of)}[{shown(expression.position)}]"
         case ast.Application():
             given = ", ".join(shown(each.value) for each in expression.arguments)
             return f"{expression.name.text}({given})"
@@ -58,6 +61,7 @@ def shown(expression: ast.Expression) -> str:
         ("a - b - c", "((a - b) - c)"),
         ("a // b * c % d / e", "((((a // b) * c) % d) / e)"),
         ("(a + b) * c", "((a + b) * c)"),
+        ("-a[1] + b.c[i - 1]", "((- a[1]) + b.c[(i - 1)])"),
         ("-a * b", "((- a) * b)"),
         ("a - -b", "(a - (- b))"),
         ("-a.b", "(- a.b)"),
@@ -162,9 +166,11 @@ def test_a_repeat_counts_or_runs_through_a_range() -> None:
     counted, ranged = (flow.pipeline.stages[0] for flow in flows(body))
     assert isinstance(counted, ast.Repeat)
     assert isinstance(ranged, ast.Repeat)
+    assert counted.stop is not None
     assert (counted.variable, counted.start, shown(counted.stop)) == (None, None, "(n - 1)")
     assert ranged.variable is not None
     assert ranged.start is not None
+    assert ranged.stop is not None
     assert (ranged.variable.text, shown(ranged.start), shown(ranged.stop)) == ("i", "1", "(n + 1)")
 
 

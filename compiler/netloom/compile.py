@@ -5,7 +5,7 @@ parse -> build -> fields -> cost -> contracts -> training. Emitters take the res
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import netloom.ops  # noqa: F401  registers the operators
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you_mean
@@ -17,11 +17,12 @@ from netloom.passes.cost import Cost, costs, total
 from netloom.passes.fields import Fields, fields
 from netloom.passes.modules import Modules
 from netloom.passes.settings import Settings
-from netloom.passes.training import check_trainings
 from netloom.syntax import ast
 from netloom.syntax.parse import parse_damaged
 from netloom.syntax.source import read
-from netloom.train.program import Program
+
+if TYPE_CHECKING:
+    from netloom.train.program import Program
 
 
 class Network(NamedTuple):
@@ -40,11 +41,26 @@ class Network(NamedTuple):
 class Spec(NamedTuple):
     """A checked spec."""
 
-    source: Source
+    sources: tuple[Source, ...]
+    """The spec itself, and the files that it imports, directly or not."""
+    settings: tuple[str, ...]
+    """What was given in place of parameters' defaults, as `name=value`."""
+    limits: Limits
     file: ast.File
     networks: dict[str, Network]
-    programs: dict[str, Program]
+    programs: "dict[str, Program]"
     """How networks are trained, for those with a train section."""
+
+    @property
+    def source(self) -> Source:
+        """The spec itself."""
+        return self.sources[0]
+
+    def place_of(self, source: Source) -> str:
+        """The path of one of the files below the folder that holds all of them."""
+        paths = [os.path.abspath(each.name) for each in self.sources]
+        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+        return os.path.relpath(os.path.abspath(source.name), root).replace(os.sep, "/")
 
 
 def check_file(
@@ -60,28 +76,34 @@ def check(source: Source, settings: Sequence[str] = (), limits: Limits = DEFAULT
     Raises `Failed` with every independent mistake in it.
     """
     try:
-        return _check(source, Settings(settings), limits)
+        return _check(source, settings, limits)
     except RecursionError:
         message = f"`{source.name}` has expressions or braces that are nested too deep"
         raise Failed(Diagnostic("E217", message)) from None
 
 
-def _check(source: Source, settings: Settings, limits: Limits) -> Spec:
+def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
     diagnostics = Diagnostics()
     file, mistakes = parse_damaged(source, limits)
     for mistake in mistakes:
         diagnostics.report(mistake)
-    module = Modules(limits, diagnostics).open(source, file)
+    modules = Modules(limits, diagnostics)
+    module = modules.open(source, file)
     networks = {}
-    for name, built in build(module, settings, limits, diagnostics).items():
+    for name, built in build(module, Settings(settings), limits, diagnostics).items():
         network = Network(built.graph, fields(built.graph), costs(built.graph))
         check_contracts(built, network.fields, network.costs, diagnostics)
         if built.sound:
             networks[name] = network
     graphs = {name: network.graph for name, network in networks.items()}
-    programs = check_trainings(module, graphs, diagnostics)
+    programs = {}
+    if any(isinstance(item, ast.Train) for item in file.items):
+        # The registries of training are loaded only for specs that are trained.
+        from netloom.passes.training import check_trainings
+
+        programs = check_trainings(module, graphs, diagnostics)
     diagnostics.raise_if_any()
-    return Spec(source, file, networks, programs)
+    return Spec(tuple(modules.sources), tuple(settings), limits, file, networks, programs)
 
 
 def chosen(spec: Spec, name: str | None) -> str:

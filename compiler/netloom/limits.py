@@ -1,6 +1,9 @@
 """What a spec may ask of the compiler: every bound on its time and memory, in one place."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from netloom.diagnostics import Diagnostic, Failed, did_you_mean
 
 
 class Limits(NamedTuple):
@@ -37,3 +40,23 @@ DESCRIPTIONS = {
 """What each limit bounds, as `netloom check --limits` says it."""
 
 DEFAULT = Limits()
+
+
+def raised(texts: Iterable[str]) -> Limits:
+    """The limits with some of them set, each by `name=number`.
+
+    Raises `Failed`: E203 for a name that is none, E206 for what is not a number of at least 1.
+    """
+    limits = DEFAULT
+    for text in texts:
+        name, _, number = text.partition("=")
+        if name not in DESCRIPTIONS:
+            help = did_you_mean(name, DESCRIPTIONS)
+            raise Failed(Diagnostic("E203", f"there is no limit `{name}`", help=help))
+        digits = number.replace("_", "")
+        if not digits.isdecimal() or len(digits) > 18 or int(digits) < 1:
+            message = f"the limit `{name}` is a number of at least 1, not `{number}`"
+            help = f"as in `--limit {name}={2 * getattr(DEFAULT, name)}`"
+            raise Failed(Diagnostic("E206", message, help=help))
+        limits = limits._replace(**{name: int(digits)})
+    return limits

@@ -222,6 +222,16 @@ ACTIVATIONS = [
     *_on_every_rank("leaky_relu", nn.LeakyReLU),
     *_on_every_rank("leaky_relu(0.2)", lambda: nn.LeakyReLU(0.2)),
     *_on_every_rank("leaky_relu(slope=-1)", lambda: nn.LeakyReLU(-1.0)),
+    *_on_every_rank("relu6", lambda: Function(lambda x: x.clamp(0, 6))),
+    *_on_every_rank("elu", nn.ELU),
+    *_on_every_rank("elu(alpha=0.3)", lambda: nn.ELU(0.3)),
+    *_on_every_rank("gelu", nn.GELU),
+    *_on_every_rank("silu", lambda: Function(lambda x: x * x.sigmoid())),
+    *_on_every_rank("hardsigmoid", lambda: Function(lambda x: (x / 6 + 0.5).clamp(0, 1))),
+    *_on_every_rank("hardswish", lambda: Function(lambda x: x * (x / 6 + 0.5).clamp(0, 1))),
+    layer("prelu", lambda: nn.PReLU(6)),
+    layer("prelu", lambda: nn.PReLU(5), ("N", 5, 5, 5), ONE, NONE),
+    layer("prelu(init=0.1)", lambda: nn.PReLU(12, init=0.1), FEATURES, ONE, NONE),
     *_on_every_rank("tanh", nn.Tanh),
     *_on_every_rank("sigmoid", nn.Sigmoid),
     layer("softmax", lambda: nn.Softmax(dim=1)),
@@ -232,11 +242,40 @@ ACTIVATIONS = [
     layer("softmax(1)", lambda: nn.Softmax(dim=1), SEQUENCE, STEPS, STEP_PROBE),
 ]
 
+
+class _ChannelNorm(nn.LayerNorm):
+    """Layer normalisation of each pixel's channels, by the formula."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        deviation = x - x.mean(1, keepdim=True)
+        normal = deviation / (deviation.square().mean(1, keepdim=True) + self.eps).sqrt()
+        return normal * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class _Scale(nn.Module):
+    def __init__(self, *shape: int, init: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full(shape, init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
 NORMALISATION = [
     layer("batchnorm", lambda: nn.BatchNorm2d(6)),
     layer("batchnorm(eps=0.1, momentum=0.3)", lambda: nn.BatchNorm2d(6, eps=0.1, momentum=0.3)),
     layer("batchnorm", lambda: nn.BatchNorm1d(12), FEATURES, ONE[1:], NONE),
     layer("batchnorm(0.01)", lambda: nn.BatchNorm1d(12, eps=0.01), FEATURES, ONE[1:], NONE),
+    layer("layernorm", lambda: _ChannelNorm(6)),
+    layer("layernorm(1e-3)", lambda: _ChannelNorm(6, 1e-3)),
+    layer("layernorm", lambda: nn.LayerNorm(12), FEATURES, ONE, NONE),
+    layer("layernorm(eps=0.1)", lambda: nn.LayerNorm(7, 0.1), SEQUENCE, STEPS, STEP_PROBE),
+    layer("groupnorm(3)", lambda: nn.GroupNorm(3, 6)),
+    layer("groupnorm(1, eps=0.1)", lambda: nn.GroupNorm(1, 6, 0.1)),
+    layer("groupnorm(groups=6)", lambda: nn.GroupNorm(6, 6)),
+    layer("scale", lambda: _Scale(6, 1, 1)),
+    layer("scale(0.1)", lambda: _Scale(12, init=0.1), FEATURES, ONE, NONE),
+    layer("scale(init=1e-6)", lambda: _Scale(7, init=1e-6), SEQUENCE, STEPS, STEP_PROBE),
     layer("lrn(5)", lambda: nn.LocalResponseNorm(5)),
     layer(
         "lrn(size=3, alpha=0.5, beta=0.6, k=2)",
@@ -249,6 +288,9 @@ NORMALISATION = [
     *_on_every_rank("dropout", nn.Dropout),
     *_on_every_rank("dropout(0.2)", lambda: nn.Dropout(0.2)),
     *_on_every_rank("dropout(p=0)", lambda: nn.Dropout(0)),
+    *_on_every_rank("drop_path(0.2)", lambda: torchvision.ops.StochasticDepth(0.2, "row")),
+    *_on_every_rank("drop_path(p=0)", lambda: torchvision.ops.StochasticDepth(0, "row")),
+    *_on_every_rank("drop_path(1)", lambda: torchvision.ops.StochasticDepth(1, "row")),
 ]
 
 LINEAR = [
@@ -310,6 +352,129 @@ JOINS = [
 ]
 
 
+class _Gated(nn.Module):
+    """A map times what a chain makes of it."""
+
+    def __init__(self, **layers: nn.Module) -> None:
+        super().__init__()
+        self.gate1 = Chain(**layers)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        (factors,) = self.gate1(x)
+        return (x * factors,)
+
+
+def _squeeze_excitation() -> nn.Module:
+    """Hu et al. 2018: channels weighted by what the whole map says."""
+    return _Gated(
+        pool=nn.AdaptiveAvgPool2d(1),
+        conv1=nn.Conv2d(6, 2, 1),
+        relu=nn.ReLU(),
+        conv2=nn.Conv2d(2, 6, 1),
+        sigmoid=nn.Sigmoid(),
+    )
+
+
+def _spatial_attention() -> nn.Module:
+    """Pixels weighted by what stands around them."""
+    return _Gated(conv1=nn.Conv2d(6, 1, 3, padding=1), sigmoid=nn.Sigmoid())
+
+
+def _gate(
+    factors: tuple[int | str, ...],
+    shape: tuple[int | str, ...] = ("N", 6, "h", "w"),
+    sizes: tuple[Sizes, ...] = MAPS,
+    probe: Sizes = PROBE,
+) -> Case:
+    return Case(
+        f"gate of {list(factors)} on {list(shape)}",
+        network({"a": shape, "b": factors}, "y = a -> gate { b }", "y"),
+        (shape, factors),
+        lambda: Chain(y=Function(lambda a, b: a * b)),
+        ("y",),
+        sizes,
+        probe,
+    )
+
+
+GATES = [
+    layer(
+        "gate { global_avgpool -> conv(2, 1) -> relu -> conv(6, 1) -> sigmoid }",
+        _squeeze_excitation,
+    ),
+    layer("gate { conv(1, 3, pad=1) -> sigmoid }", _spatial_attention),
+    _gate(("N", 6, 1, 1)),
+    _gate(("N", 1, "h", "w")),
+    _gate(("N", 6, 1, 1), ("N", 6, 1, 1), ONE, NONE),
+]
+
+
+def _split(
+    parts: int,
+    axis: int,
+    shape: tuple[int | str, ...],
+    sizes: tuple[Sizes, ...] = MAPS,
+    probe: Sizes = PROBE,
+) -> Case:
+    names = "abcdef"[:parts]
+    return Case(
+        f"split({parts}) of {list(shape)}",
+        network({"x": shape}, f"{', '.join(names)} = split({parts})", *names),
+        (shape,),
+        lambda: Chain(y=Function(lambda x: x.tensor_split(parts, axis))),
+        tuple(names),
+        sizes,
+        probe,
+    )
+
+
+class _Halves(nn.Module):
+    """Two convolutions, each on half of the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Conv2d(3, 4, 3)
+        self.right = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        return (self.left(x[:, :3]) + self.right(x[:, 3:]),)
+
+
+SPLITS = [
+    _split(2, 1, ("N", 6, "h", "w")),
+    _split(6, 1, ("N", 6, "h", "w")),
+    _split(3, 1, FEATURES, ONE, NONE),
+    _split(3, 2, ("N", "T", 6), STEPS, STEP_PROBE),
+    Case(
+        "halves of the channels",
+        network(
+            {"x": ("N", 6, "h", "w")},
+            """
+            a, b = split(2)
+            left = a -> conv(4, 3)
+            right = b -> conv(4, 3)
+            y = left -> add { in right }
+            """,
+            "y",
+        ),
+        (("N", 6, "h", "w"),),
+        _Halves,
+        ("y",),
+        MAPS,
+        PROBE,
+    ),
+    Case(
+        "one part of three",
+        network({"x": ("N", 6, "h", "w")}, "a, y, c = split(3)", "y"),
+        (("N", 6, "h", "w"),),
+        lambda: Chain(y=Function(lambda x: x[:, 2:4])),
+        ("y",),
+        MAPS,
+        PROBE,
+    ),
+]
+
+
 def _lstm(units: int) -> Case:
     return Case(
         f"lstm({units})",
@@ -358,6 +523,8 @@ CASES: list[Case] = [
     *NORMALISATION,
     *LINEAR,
     *JOINS,
+    *GATES,
+    *SPLITS,
     *RECURRENT,
     *REGION,
 ]

@@ -34,7 +34,7 @@ class Refused:
         try:
             with torch.no_grad():
                 result = self.reference()(torch.ones(self.shape))
-        except (RuntimeError, ValueError, IndexError, UserWarning):
+        except (RuntimeError, ValueError, IndexError, ZeroDivisionError, UserWarning):
             return False  # a warning says that a tensor of the layer has no elements
         first = result[0] if isinstance(result, tuple) else result
         return bool(first.numel())
@@ -90,6 +90,10 @@ OTHERS = [
     Refused("softmax(4)", lambda: nn.Softmax(4)),
     Refused("batchnorm(eps=0)", lambda: nn.BatchNorm2d(6, eps=0)),
     Refused("batchnorm", lambda: nn.BatchNorm2d(6), SEQUENCE),
+    Refused("prelu", lambda: nn.PReLU(6), SEQUENCE),
+    Refused("groupnorm(0)", lambda: nn.GroupNorm(0, 6)),
+    Refused("groupnorm(4)", lambda: nn.GroupNorm(4, 6)),
+    Refused("split(4)", lambda: nn.Unflatten(1, (4, -1))),
     Refused("linear(0)", lambda: nn.Linear(12, 0), FEATURES),
     Refused("lstm(0)", lambda: nn.LSTM(7, 0, batch_first=True), SEQUENCE),
     Refused("lstm(3)", lambda: nn.LSTM(6, 3, batch_first=True)),

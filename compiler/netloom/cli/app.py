@@ -1,6 +1,5 @@
 """The application object, and how every command ends."""
 
-import gc
 import json as json_format
 import os
 import signal
@@ -13,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import netloom
+from netloom.cli.checking import report
 from netloom.diagnostics import Failed
 
 app = typer.Typer(
@@ -45,10 +45,8 @@ def _options(
     """Checks, trains and exports neural networks that are written as specs."""
 
 
-def main() -> NoReturn:
-    """Runs the command line and exits with its code."""
-    # A short command makes few cycles; the default of 700 costs a tenth of its time.
-    gc.set_threshold(100_000)
+def run() -> int:
+    """Runs one command; its exit code."""
     # Each command registers itself; the heavy imports are inside the functions.
     from netloom.cli import (  # noqa: F401
         check,
@@ -67,14 +65,9 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `netloom explain … | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(0)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -93,14 +86,6 @@ def reporting(json: bool = False) -> Iterator[None]:
         else:
             report(failure)
         raise typer.Exit(1) from None
-
-
-def report(failure: Failed) -> None:
-    """Prints diagnostics on stderr, in colour where a person reads."""
-    from netloom.diagnostics.render import render
-
-    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    print(render(failure.diagnostics, colour), end="", file=sys.stderr)
 
 
 def print_json(document: Any) -> None:

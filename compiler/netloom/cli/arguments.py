@@ -11,6 +11,26 @@ NetworkName = Annotated[
     str | None, typer.Option("--network", "-n", help="Which network, if the spec has several.")
 ]
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Give a parameter of the network another value, e.g. `classes=10`.",
+        show_default=False,
+    ),
+]
+
+LimitTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=NUMBER",
+        help="Allow a spec to be larger; `netloom check --limits` shows the limits.",
+        show_default=False,
+    ),
+]
+
 Target = Annotated[
     Path, typer.Argument(metavar="RUN|SPEC", help="The folder of a training run, or a spec.")
 ]

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from netloom.cli.app import Json, app, print_json, report
+from netloom.cli.app import Json, app, print_json
+from netloom.cli.checking import report
 from netloom.diagnostics import Diagnostic, Failed
 
 

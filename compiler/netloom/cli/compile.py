@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netloom.cli.app import app, note, reporting
-from netloom.cli.arguments import NetworkName, SpecPath
+from netloom.cli.arguments import LimitTexts, NetworkName, Settings, SpecPath
 from netloom.diagnostics import Diagnostic, Failed
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Stage(StrEnum):
 def compile(
     spec: SpecPath,
     network: NetworkName = None,
+    set: Settings = None,
+    limit: LimitTexts = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files.")] = Path(),
     emit: Annotated[
         Stage | None, typer.Option(help="Print one stage on stdout and write no files.")
@@ -39,9 +41,10 @@ def compile(
 ) -> None:
     """Write NAME.py and an untrained NAME.onnx for each network of a spec."""
     from netloom.compile import check_file, chosen
+    from netloom.limits import raised
 
     with reporting():
-        checked = check_file(spec)
+        checked = check_file(spec, set or (), raised(limit or ()))
         names = [chosen(checked, network)] if network else list(checked.networks)
         if emit is Stage.AST:
             from netloom.emit.stages import ast_text

@@ -3,20 +3,27 @@
 from typing import TYPE_CHECKING
 
 from netloom.cli.app import Json, app, print_json, reporting
-from netloom.cli.arguments import NetworkName, SpecPath
+from netloom.cli.arguments import LimitTexts, NetworkName, Settings, SpecPath
 
 if TYPE_CHECKING:
     from netloom.compile import Network
 
 
 @app.command()
-def explain(spec: SpecPath, network: NetworkName = None, json: Json = False) -> None:
+def explain(
+    spec: SpecPath,
+    network: NetworkName = None,
+    set: Settings = None,
+    limit: LimitTexts = None,
+    json: Json = False,
+) -> None:
     """Show every value: operator, shape, receptive field, stride, offset, parameters, MACs."""
     from netloom.compile import check_file, chosen
     from netloom.emit.summary import explain_json
+    from netloom.limits import raised
 
     with reporting(json):
-        checked = check_file(spec)
+        checked = check_file(spec, set or (), raised(limit or ()))
         names = [chosen(checked, network)] if network else list(checked.networks)
         if json:
             document = explain_json(checked)

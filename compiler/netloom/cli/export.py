@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from netloom.cli.app import app, note, reporting
-from netloom.cli.arguments import NetworkName, Target, WeightsPath
+from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
 from netloom.diagnostics import Diagnostic, Failed
 
 
@@ -15,6 +15,7 @@ def export(
     target: Target,
     network: NetworkName = None,
     weights: WeightsPath = None,
+    set: Settings = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The model file.", show_default=False)
     ] = None,
@@ -29,7 +30,7 @@ def export(
     from netloom.runtime.trained import find
 
     with reporting():
-        trained = find(target, network, weights)
+        trained = find(target, network, weights, set or ())
         if trained.weights is None:
             message = f"`{target}` is a spec, which has no trained weights"
             help = "give a run's folder, or --weights; `netloom compile` emits an untrained model"

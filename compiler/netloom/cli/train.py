@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from netloom.cli.app import app, note, reporting
-from netloom.cli.arguments import NetworkName, SpecPath
+from netloom.cli.arguments import LimitTexts, NetworkName, Settings, SpecPath
 from netloom.cli.run import DeviceChoice
 
 
@@ -14,6 +14,8 @@ from netloom.cli.run import DeviceChoice
 def train(
     spec: SpecPath,
     network: NetworkName = None,
+    set: Settings = None,
+    limit: LimitTexts = None,
     data: Annotated[
         str | None,
         typer.Option(help="Train on this instead, e.g. `digits?size=16`.", show_default=False),
@@ -31,9 +33,12 @@ def train(
 ) -> None:
     """Train a network as its spec says, and leave weights, metrics and plots in a run's folder."""
     from netloom.compile import check_file
+    from netloom.limits import raised
 
     with reporting():
-        checked = check_file(spec)  # before the seconds that PyTorch takes to be imported
+        checked = check_file(
+            spec, set or (), raised(limit or ())
+        )  # before the seconds that PyTorch takes to be imported
         from netloom.train.run import Options
         from netloom.train.run import train as train_network
 

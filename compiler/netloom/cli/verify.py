@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netloom.cli.app import Json, app, print_json, reporting
-from netloom.cli.arguments import NetworkName, Target, WeightsPath
+from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
 
 if TYPE_CHECKING:
     from netloom.runtime.verify import Proof
@@ -17,6 +17,7 @@ def verify(
     target: Target,
     network: NetworkName = None,
     weights: WeightsPath = None,
+    set: Settings = None,
     model: Annotated[
         Path | None,
         typer.Option("--model", "-m", help="The model; a run's own, else a fresh export."),
@@ -33,7 +34,7 @@ def verify(
     from netloom.runtime.verify import verify as compare
 
     with reporting(json):
-        trained = find(target, network, weights)
+        trained = find(target, network, weights, set or ())
         used = trained.weights if trained.weights is not None else randomised(trained.graph)
         path = model
         if path is None and trained.run and trained.model_path.exists():

@@ -60,7 +60,13 @@ def described(edit: Edit) -> str:
     source, start, end = edit.span
     line, column = source.position(start)
     before, after = source.text[start:end], edit.replacement.strip()
-    what = f"{before} -> {after}" if before and after else f"remove {before}" if before else f"add {after}"
+    what = (
+        f"{before} -> {after}"
+        if before and after
+        else f"remove {before}"
+        if before
+        else f"add {after}"
+    )
     return f"{source.name}:{line}:{column}: {what}"
 
 

@@ -31,7 +31,9 @@ def _command(diagnostic: Diagnostic) -> str:
 
 def _message(diagnostic: Diagnostic) -> str:
     """The message with its help, since GitHub shows nothing else."""
-    return f"{diagnostic.message}\nhelp: {diagnostic.help}" if diagnostic.help else diagnostic.message
+    return (
+        f"{diagnostic.message}\nhelp: {diagnostic.help}" if diagnostic.help else diagnostic.message
+    )
 
 
 def _data(text: str) -> str:

@@ -1,6 +1,5 @@
 """Names that are not known: which known one was meant, and whether that is certain."""
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -50,6 +49,8 @@ def meant(name: str, known: Iterable[str]) -> str | None:
 
 
 def _nearest(name: str, names: list[str]) -> str | None:
+    import difflib  # which costs a check without mistakes more than it would take to render one
+
     return next(iter(difflib.get_close_matches(name, names, n=1)), None)
 
 

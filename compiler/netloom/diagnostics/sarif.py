@@ -11,7 +11,9 @@ from netloom.diagnostics.catalogue import page, prose_of, summary
 from netloom.diagnostics.codes import CODES
 from netloom.diagnostics.diagnostic import Diagnostic, Edit, Note, Span
 
-SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 
 
 def sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:

@@ -26,9 +26,10 @@ MODULE_NAMES = frozenset(
 
 _IMPORTED = {"F", "OrderedDict", "Tensor", "nn", "torch", "torchvision"}
 _LOCAL = {"self", "outputs"}
+_LIBRARY = {"DropPath", "LayerNorm2d", "Scale"}  # the classes of emit/torch/library.py
 
 RESERVED = MODULE_NAMES | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
-RESERVED |= _IMPORTED | _LOCAL
+RESERVED |= _IMPORTED | _LOCAL | _LIBRARY
 
 
 def identifier(name: str) -> str:

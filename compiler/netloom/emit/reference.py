@@ -53,9 +53,9 @@ def reference() -> str:
 def _entry(declared: type[Declared]) -> str:
     signature = declared.signature()
     if declared.family == "operator":
-        # Joins are written with a brace and take no arguments.
-        is_join = get_origin(signature[0].type) is tuple
-        call = f"{declared.name} {{ … }}" if is_join else _call(declared.name, signature[1:])
+        # Joins and gates are written with a brace and take no arguments.
+        is_braced = get_origin(signature[0].type) is tuple or declared.name == "gate"
+        call = f"{declared.name} {{ … }}" if is_braced else _call(declared.name, signature[1:])
     else:
         call = _call(declared.name, signature)
     lines = [f"### `{call}`", "", inspect.cleandoc(declared.__doc__ or ""), ""]

@@ -1,7 +1,8 @@
 """How an operator is written in PyTorch, as data.
 
 Operators describe calls; `emit/torch` alone turns them into text, through one writer for literals
-and one for names. Targets are dotted names under `nn`, `F`, `torch` or `torchvision.ops`.
+and one for names. Targets are dotted names under `nn`, `F`, `torch` or `torchvision.ops`, or
+classes of `emit/torch/library.py`, which PyTorch lacks and the emitted file contains.
 """
 
 from collections.abc import Mapping

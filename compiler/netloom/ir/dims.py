@@ -14,7 +14,7 @@ Sizes are integers of at least 1.
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 
@@ -62,7 +62,17 @@ class Symbolic:
         return isinstance(other, Symbolic) and self.terms == other.terms
 
     def __add__(self, other: "Dim") -> "Dim":
-        return _canonical([*self.terms, *_terms(other)])
+        if isinstance(other, int):
+            return self._plus(other)
+        return _canonical([*self.terms, *other.terms])
+
+    def _plus(self, number: int) -> "Symbolic":
+        """The sum with a number, which changes the last term only."""
+        *others, last = self.terms
+        if last[0]:
+            return Symbolic((*self.terms, ((), number))) if number else self
+        total = last[1] + number
+        return Symbolic((*others, ((), total)) if total else tuple(others))
 
     __radd__ = __add__
 
@@ -76,11 +86,15 @@ class Symbolic:
         return -1 * self + other
 
     def __mul__(self, other: "Dim") -> "Dim":
+        if isinstance(other, int):
+            if other in (0, 1):
+                return self if other else 0
+            return Symbolic(tuple((monomial, c * other) for monomial, c in self.terms))
         return _canonical(
             [
                 (tuple(sorted(left + right, key=str)), a * b)
                 for left, a in self.terms
-                for right, b in _terms(other)
+                for right, b in other.terms
             ]
         )
 
@@ -88,6 +102,15 @@ class Symbolic:
 
     def __floordiv__(self, divisor: int) -> "Dim":
         return _floor(self, divisor)
+
+    @cached_property
+    def sizes(self) -> frozenset[Size]:
+        """The named sizes on which it depends."""
+        found: set[Size] = set()
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                found |= {atom} if isinstance(atom, Size) else atom.numerator.sizes
+        return frozenset(found)
 
     @cached_property
     def complexity(self) -> int:
@@ -152,15 +175,9 @@ def product(dims: tuple[Dim, ...]) -> Dim:
     return result
 
 
-def sizes(dim: Dim) -> set[Size]:
+def sizes(dim: Dim) -> frozenset[Size]:
     """The named sizes on which a dimension depends."""
-    if isinstance(dim, int):
-        return set()
-    found: set[Size] = set()
-    for monomial, _ in dim.terms:
-        for atom in monomial:
-            found |= {atom} if isinstance(atom, Size) else sizes(atom.numerator)
-    return found
+    return frozenset() if isinstance(dim, int) else dim.sizes
 
 
 def evaluate(dim: Dim, binding: Mapping[str, Dim]) -> Dim:
@@ -192,12 +209,6 @@ def evaluate_to_int(dim: Dim, binding: Mapping[str, int]) -> int:
     return value
 
 
-def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
-    if isinstance(dim, Symbolic):
-        return dim.terms
-    return (((), dim),) if dim else ()
-
-
 def _canonical(terms: list[tuple[Monomial, int]]) -> Dim:
     """Gathers equal monomials; longer products first, the constant last."""
     gathered: dict[Monomial, int] = {}
@@ -214,6 +225,7 @@ def _canonical(terms: list[tuple[Monomial, int]]) -> Dim:
     return Symbolic(tuple(ordered))
 
 
+@lru_cache(maxsize=4096)
 def _floor(dividend: Symbolic, divisor: int) -> Dim:
     assert divisor >= 1, "only positive divisors occur in shapes"
     whole: Dim = _canonical([(monomial, c // divisor) for monomial, c in dividend.terms])

@@ -3,22 +3,34 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from netloom.ir.dims import Dim, Floor, Symbolic, evaluate, evaluate_to_int, size, sizes
 
 
-class Proved(NamedTuple):
+class _Verdict:
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, vars(self).values()))})"
+
+
+class Proved(_Verdict):
     """Equal for all sizes."""
 
 
-class Refuted(NamedTuple):
+class Refuted(_Verdict):
     """Different at `witness`."""
 
-    witness: Mapping[str, int]
+    __match_args__ = ("witness",)
+
+    def __init__(self, witness: Mapping[str, int]) -> None:
+        self.witness = witness
 
 
-class Undecided(NamedTuple):
+class Undecided(_Verdict):
     """Neither shown nor refuted within the budget."""
 
 

@@ -74,8 +74,9 @@ class Scope:
     """A brace of the spec, or a named pipeline: what shares one prefix of names.
 
     `arguments` are the parameters of a block with what this call gave for them, `defaults` what it
-    takes for those that are not given; other scopes have none. `entry` is the value that `in`
-    means, `results` is what comes out.
+    takes for those that are not given, `tensors` the values among them; other scopes have none.
+    `entry` is the value that `in` means, `results` is what comes out. `twin` is the first call of
+    something shared, of which this scope is a later call.
     """
 
     def __init__(self, kind: ScopeKind, name: str, entry: Value | None) -> None:
@@ -83,6 +84,7 @@ class Scope:
         self.block: str | None = None
         self.arguments: dict[str, Any] = {}
         self.defaults: dict[str, Any] = {}
+        self.tensors: dict[str, Value] = {}
         self.lines: list[Line] = []
         self.results: tuple[Value, ...] = ()
         self.mentions: tuple[str, ...] = ()

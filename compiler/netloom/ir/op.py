@@ -59,6 +59,10 @@ class Op(Declared, family="operator"):
         """What one position sees of each operand: one answer for all axes, or one an axis."""
         return POINT
 
+    def window_of(self, operand: "Value") -> Reach | tuple[Reach, ...]:  # noqa: ARG002
+        """What one position sees of one operand, where it is not the same for all of them."""
+        return self.window()
+
     def reads(self) -> "list[Value]":
         """The values it needs: its operands, and any of which it only asks the size."""
         return self.operands()

@@ -3,11 +3,11 @@
 from netloom.ir.call import Function, Module, Option
 from netloom.ir.declared import Reject, arg, operand
 from netloom.ir.graph import Value
-from netloom.ir.node import Node
-from netloom.ir.op import Op
+from netloom.ir.node import Constant, Local, Node, Weight
+from netloom.ir.op import Filled, Op, Parameter
 from netloom.ir.types import Type, spatial_axes
 from netloom.ir.window import POINT, Reach
-from netloom.ops.operands import channel_axis, of_rank
+from netloom.ops.operands import channel_axis, known, of_rank
 
 
 class Relu(Op, name="relu"):
@@ -23,6 +23,21 @@ class Relu(Op, name="relu"):
 
     def onnx(self) -> Node:
         return Node("Relu", (self.x,))
+
+
+class Relu6(Op, name="relu6"):
+    """min(max(x, 0), 6) (Howard et al. 2017). PyTorch: `nn.ReLU6`; ONNX: `Clip`."""
+
+    x: Value = operand("any value")
+
+    def result(self) -> Type:
+        return _unchanged(self.x)
+
+    def torch(self) -> Module:
+        return Module("nn.ReLU6", (), (self.x,), function=Function("F.relu6", (self.x,)))
+
+    def onnx(self) -> Node:
+        return Node("Clip", (self.x, Constant("float32", 0.0), Constant("float32", 6.0)))
 
 
 class LeakyRelu(Op, name="leaky_relu"):
@@ -41,6 +56,127 @@ class LeakyRelu(Op, name="leaky_relu"):
 
     def onnx(self) -> Node:
         return Node("LeakyRelu", (self.x,), {"alpha": self.slope})
+
+
+class PRelu(Op, name="prelu"):
+    """x where positive, else a learned factor of its channel times x (He et al. 2015).
+
+    PyTorch: `nn.PReLU`; ONNX: `PRelu`.
+    """
+
+    x: Value = operand("feature map [n, c, h, w] or features [n, c]")
+    init: float = arg("initial factor of negative values", default=0.25)
+
+    def result(self) -> Type:
+        known(of_rank(self.x, 2, 4)[1], "channel count")
+        return self.x.type
+
+    def params(self) -> dict[str, Parameter]:
+        return {"weight": Parameter((self._channels(),), Filled(self.init))}
+
+    def torch(self) -> Module:
+        options = {"init": Option(self.init, 0.25)}
+        return Module("nn.PReLU", (self._channels(),), (self.x,), options)
+
+    def onnx(self) -> Node:
+        # ONNX aligns the factors with the last axes, so in a map each stands before h and w.
+        axes = self.x.type.rank - 2
+        slope = Weight(("weight",), lambda weight: weight.reshape(-1, *[1] * axes))
+        return Node("PRelu", (self.x, slope))
+
+    def _channels(self) -> int:
+        return known(self.x.type.shape[1], "channel count")
+
+
+class Elu(Op, name="elu"):
+    """x where positive, else alpha * (exp(x) - 1) (Clevert et al. 2016).
+
+    PyTorch: `nn.ELU`; ONNX: `Elu`.
+    """
+
+    x: Value = operand("any value")
+    alpha: float = arg("minus the limit at negative infinity", default=1.0)
+
+    def result(self) -> Type:
+        return _unchanged(self.x)
+
+    def torch(self) -> Module:
+        options = {"alpha": Option(self.alpha, 1.0)}
+        return Module(
+            "nn.ELU", (), (self.x,), options, function=Function("F.elu", (self.x,), options)
+        )
+
+    def onnx(self) -> Node:
+        return Node("Elu", (self.x,), {"alpha": self.alpha})
+
+
+class Gelu(Op, name="gelu"):
+    """x * P(X <= x) for a standard normal X, exactly (Hendrycks, Gimpel 2016).
+
+    PyTorch: `nn.GELU`; ONNX: `Gelu`.
+    """
+
+    x: Value = operand("any value")
+
+    def result(self) -> Type:
+        return _unchanged(self.x)
+
+    def torch(self) -> Module:
+        return Module("nn.GELU", (), (self.x,), function=Function("F.gelu", (self.x,)))
+
+    def onnx(self) -> Node:
+        return Node("Gelu", (self.x,), {"approximate": "none"})
+
+
+class Silu(Op, name="silu"):
+    """x * sigmoid(x), also called swish. PyTorch: `nn.SiLU`; ONNX: `Sigmoid` and `Mul`."""
+
+    x: Value = operand("any value")
+
+    def result(self) -> Type:
+        return _unchanged(self.x)
+
+    def torch(self) -> Module:
+        return Module("nn.SiLU", (), (self.x,), function=Function("F.silu", (self.x,)))
+
+    def onnx(self) -> tuple[Node, ...]:
+        factor = Local("factor")
+        return Node("Sigmoid", (self.x,), {}, (factor,)), Node("Mul", (self.x, factor))
+
+
+class HardSigmoid(Op, name="hardsigmoid"):
+    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019).
+
+    PyTorch: `nn.Hardsigmoid`; ONNX: `HardSigmoid`.
+    """
+
+    x: Value = operand("any value")
+
+    def result(self) -> Type:
+        return _unchanged(self.x)
+
+    def torch(self) -> Module:
+        function = Function("F.hardsigmoid", (self.x,))
+        return Module("nn.Hardsigmoid", (), (self.x,), function=function)
+
+    def onnx(self) -> Node:
+        return Node("HardSigmoid", (self.x,), {"alpha": 1 / 6, "beta": 0.5})
+
+
+class HardSwish(Op, name="hardswish"):
+    """x * hardsigmoid(x) (Howard et al. 2019). PyTorch: `nn.Hardswish`; ONNX: `HardSwish`."""
+
+    x: Value = operand("any value")
+
+    def result(self) -> Type:
+        return _unchanged(self.x)
+
+    def torch(self) -> Module:
+        function = Function("F.hardswish", (self.x,))
+        return Module("nn.Hardswish", (), (self.x,), function=function)
+
+    def onnx(self) -> Node:
+        return Node("HardSwish", (self.x,))
 
 
 class Tanh(Op, name="tanh"):

@@ -2,12 +2,12 @@
 
 from netloom.ir.call import Function
 from netloom.ir.declared import Reject, operand
-from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Value
 from netloom.ir.node import Node
 from netloom.ir.op import Op
 from netloom.ir.types import Type
-from netloom.ops.operands import of_rank
+from netloom.ir.window import POINT, Reach
+from netloom.ops.operands import all_equal, of_rank
 
 
 class Gate(Op, name="gate"):
@@ -24,9 +24,7 @@ class Gate(Op, name="gate"):
         n, c, h, w = of_rank(self.x, 4, at="xs.0")
         of_rank(self.by, 4, at="xs.1")
         if not any(
-            all(isinstance(equal(a, b), Proved) for a, b in zip(shape, wanted, strict=True))
-            for shape in [self.by.type.shape]
-            for wanted in [(n, c, 1, 1), (n, 1, h, w)]
+            all_equal(self.by.type.shape, wanted) for wanted in [(n, c, 1, 1), (n, 1, h, w)]
         ):
             wanted_text = f"[{n}, {c}, 1, 1] or [{n}, 1, {h}, {w}]"
             message = f"the body of a gate gives {wanted_text} factors here, not {self.by.type}"
@@ -35,6 +33,11 @@ class Gate(Op, name="gate"):
             )
             raise Reject("E208", message, "xs.1", help)
         return Type("float32", self.x.type.shape)
+
+    def window_of(self, operand: Value) -> Reach:
+        # A factor for a whole channel is that of every position, wherever it was computed.
+        is_per_pixel = all_equal(operand.type.shape[2:], self.x.type.shape[2:])
+        return POINT if is_per_pixel else "whole"
 
     def torch(self) -> Function:
         return Function("*", (self.x, self.by))

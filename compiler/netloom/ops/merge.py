@@ -8,7 +8,7 @@ from netloom.ir.graph import Value
 from netloom.ir.node import Local, Node
 from netloom.ir.op import Op
 from netloom.ir.types import Type
-from netloom.ops.operands import channel_axis, disagreement, of_rank, same_shape
+from netloom.ops.operands import all_equal, channel_axis, disagreement, of_rank, same_shape
 
 
 class Concat(Op, name="concat"):
@@ -75,6 +75,8 @@ class Mul(Op, name="mul"):
 def _elementwise(xs: tuple[Value, ...]) -> Type:
     for index, x in enumerate(xs):
         of_rank(x, 2, 3, 4, at=f"xs.{index}")
+        if all_equal(xs[0].type.shape, x.type.shape):
+            continue
         projected = projection(xs[0], x)
         help = "nothing is broadcast; give the branches one shape"
         if projected:

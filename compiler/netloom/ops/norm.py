@@ -1,12 +1,13 @@
-"""Normalisation and dropout."""
+"""Normalisation, learned scales, and what is dropped at random."""
 
 from netloom.ir.call import Module, Option
-from netloom.ir.declared import arg, operand
+from netloom.ir.declared import Reject, arg, operand
 from netloom.ir.graph import Value
 from netloom.ir.node import Constant, Local, Node, Weight
 from netloom.ir.op import Filled, Op, Parameter
 from netloom.ir.types import Type
-from netloom.ops.operands import known, of_rank
+from netloom.ir.window import Reach
+from netloom.ops.operands import channel_axis, feature_map, known, of_rank
 
 
 class BatchNorm(Op, name="batchnorm"):
@@ -46,6 +47,76 @@ class BatchNorm(Op, name="batchnorm"):
         scale, bias = Weight(("weight",)), Weight(("bias",))
         mean, variance = Weight(("running_mean",)), Weight(("running_var",))
         return Node("BatchNormalization", (self.x, scale, bias, mean, variance), attributes)
+
+
+class LayerNorm(Op, name="layernorm"):
+    """Normalises each position by mean and variance of its own channels (Ba et al. 2016).
+
+    In a map a position is a pixel, as in ConvNeXt. PyTorch: `nn.LayerNorm`, for a map between two
+    permutations; ONNX: `LayerNormalization`.
+    """
+
+    x: Value = operand("feature map [n, c, h, w], sequence [n, t, c] or features [n, c]")
+    eps: float = arg("added to the variance", default=1e-5, above=0)
+
+    def result(self) -> Type:
+        _channels(self.x)
+        return self.x.type
+
+    def params(self) -> dict[str, Parameter]:
+        shape = (_channels(self.x),)
+        return {"weight": Parameter(shape, Filled(1)), "bias": Parameter(shape, Filled(0))}
+
+    def torch(self) -> Module:
+        target = "LayerNorm2d" if self.x.type.rank == 4 else "nn.LayerNorm"
+        options = {"eps": Option(self.eps, 1e-5)}
+        return Module(target, (_channels(self.x),), (self.x,), options)
+
+    def onnx(self) -> Node | tuple[Node, ...]:
+        scale, bias = Weight(("weight",)), Weight(("bias",))
+        attributes = {"axis": -1, "epsilon": self.eps, "stash_type": 1}
+        if self.x.type.rank != 4:
+            return Node("LayerNormalization", (self.x, scale, bias), attributes)
+        channels_last, normal = Local("channels_last"), Local("normal")
+        return (
+            Node("Transpose", (self.x,), {"perm": (0, 2, 3, 1)}, (channels_last,)),
+            Node("LayerNormalization", (channels_last, scale, bias), attributes, (normal,)),
+            Node("Transpose", (normal,), {"perm": (0, 3, 1, 2)}),
+        )
+
+
+class GroupNorm(Op, name="groupnorm"):
+    """Normalises groups of channels by mean and variance over the whole map (Wu, He 2018).
+
+    PyTorch: `nn.GroupNorm`; ONNX: `GroupNormalization`.
+    """
+
+    x: Value = operand("feature map [n, c, h, w]")
+    groups: int = arg("groups of channels that are normalised together", minimum=1)
+    eps: float = arg("added to the variance", default=1e-5, above=0)
+
+    def result(self) -> Type:
+        _, channels, _, _ = feature_map(self.x)
+        if channels % self.groups:
+            message = f"{self.groups} groups cannot split {channels} channels evenly"
+            raise Reject("E206", message, "groups")
+        return self.x.type
+
+    def window(self) -> Reach:
+        return "whole"
+
+    def params(self) -> dict[str, Parameter]:
+        shape = (_channels(self.x),)
+        return {"weight": Parameter(shape, Filled(1)), "bias": Parameter(shape, Filled(0))}
+
+    def torch(self) -> Module:
+        options = {"eps": Option(self.eps, 1e-5)}
+        return Module("nn.GroupNorm", (self.groups, _channels(self.x)), (self.x,), options)
+
+    def onnx(self) -> Node:
+        attributes = {"epsilon": self.eps, "num_groups": self.groups, "stash_type": 1}
+        inputs = (self.x, Weight(("weight",)), Weight(("bias",)))
+        return Node("GroupNormalization", inputs, attributes)
 
 
 class LocalResponseNorm(Op, name="lrn"):
@@ -133,3 +204,60 @@ class Dropout(Op, name="dropout"):
 
     def onnx(self) -> Node:
         return Node("Identity", (self.x,))
+
+
+class DropPath(Op, name="drop_path"):
+    """Zeroes whole samples at random in training and scales up the others (stochastic depth).
+
+    It ends the body of a residual, which then is skipped for these samples (Huang et al. 2016).
+    It leaves no trace on export. PyTorch: as `torchvision.ops.StochasticDepth` by rows.
+    """
+
+    x: Value = operand("any value")
+    p: float = arg("probability of zero", minimum=0, maximum=1)
+
+    identity_in_inference = True
+
+    def result(self) -> Type:
+        return self.x.type
+
+    def torch(self) -> Module:
+        return Module("DropPath", (self.p,), (self.x,))
+
+    def onnx(self) -> Node:
+        return Node("Identity", (self.x,))
+
+
+class Scale(Op, name="scale"):
+    """Multiplies each channel by a learned factor (the layer scale of Touvron et al. 2021).
+
+    PyTorch: `*` with an `nn.Parameter`; ONNX: `Mul`.
+    """
+
+    x: Value = operand("feature map [n, c, h, w], sequence [n, t, c] or features [n, c]")
+    init: float = arg("initial factor", default=1.0)
+
+    def result(self) -> Type:
+        _channels(self.x)
+        return self.x.type
+
+    def params(self) -> dict[str, Parameter]:
+        # Behind the channels of a map there are height and width.
+        shape = (_channels(self.x), *[1] * self._axes_behind())
+        return {"weight": Parameter(shape, Filled(self.init))}
+
+    def torch(self) -> Module:
+        options = {"init": Option(self.init, 1.0), "axes_behind": Option(self._axes_behind(), 0)}
+        return Module("Scale", (_channels(self.x),), (self.x,), options)
+
+    def onnx(self) -> Node:
+        return Node("Mul", (self.x, Weight(("weight",))))
+
+    def _axes_behind(self) -> int:
+        return self.x.type.rank - 1 - channel_axis(self.x.type.rank)
+
+
+def _channels(x: Value) -> int:
+    """The channels of a value of any layout."""
+    shape = of_rank(x, 2, 3, 4)
+    return known(shape[channel_axis(len(shape))], "channel count")

@@ -11,8 +11,9 @@ from netloom.ir.graph import Graph, Scope, Value
 from netloom.limits import Limits
 from netloom.passes.binding import Call, bind_fields, parameter_signature
 from netloom.passes.construction import Construction, Place, Requirement
+from netloom.passes.expansion import Expansion
 from netloom.passes.expressions import BUILD_FUNCTIONS, Names, Poisoned
-from netloom.passes.modules import Module
+from netloom.passes.modules import Definition, Module
 from netloom.passes.scopes import OpenScope, names_given
 from netloom.passes.settings import Settings
 from netloom.passes.statements import Statements
@@ -42,7 +43,7 @@ def build(
     networks = {}
     for item in module.file.items:
         if isinstance(item, ast.Network) and item.name.text not in module.damaged:
-            construction = Construction(limits, diagnostics)
+            construction = Construction(item.name.text, limits, diagnostics)
             networks[item.name.text] = _build_network(item, module, settings, construction)
     settings.report_unused(diagnostics)
     return networks
@@ -56,6 +57,7 @@ def _build_network(
     opened = OpenScope(scope, names_given(network.statements))
     place = Place(names, opened, None, module, "network")
     try:
+        Expansion(construction.limits).of(Definition(network, module))
         given = settings.arguments(network)
         call = Call(network.name, given, f"network `{network.name.text}`")
         parameters = bind_fields(parameter_signature(network.parameters, names), call, names).fields
@@ -64,7 +66,7 @@ def _build_network(
     except Failed as failure:
         construction.tell(failure)
     except Poisoned:
-        pass
+        construction.failed = True
     if all(head.mode == "train" for head in construction.heads) and not construction.failed:
         has = "a head in training only" if construction.heads else "no head"
         message = f"network `{network.name.text}` has {has}, so nothing comes out of it"

@@ -1,15 +1,16 @@
 """Comparisons of what a spec speaks about, decided for all sizes of the input."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from netloom.ir.dims import Dim
 from netloom.ir.equality import Proved, Refuted, equal, less_or_equal
 
 
-class Each(NamedTuple):
+class Each:
     """Several facts of which a requirement speaks at once: one an axis, input and phase."""
 
-    facts: tuple[int | str, ...]
+    def __init__(self, facts: tuple[int | str, ...]) -> None:
+        self.facts = facts
 
     def __str__(self) -> str:
         different = dict.fromkeys(str(fact) for fact in self.facts)

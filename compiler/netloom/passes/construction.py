@@ -4,12 +4,13 @@ from typing import Literal, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span
 from netloom.ir.declared import Reject
-from netloom.ir.dims import Dim, Size, evaluate, is_unwieldy, size, sizes
+from netloom.ir.dims import Dim, Size, Symbolic, evaluate, is_unwieldy, size, sizes
 from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import Type
 from netloom.limits import Limits
 from netloom.passes.binding import Bound
+from netloom.passes.expansion import too_many_nodes
 from netloom.passes.expressions import LARGEST, POISON, Names, Poison
 from netloom.passes.modules import Definition, Module
 from netloom.passes.scopes import OpenScope
@@ -29,7 +30,10 @@ class Requirement(NamedTuple):
 
 
 class Place:
-    """Where statements run: their names, the scope that takes their layers, the current value."""
+    """Where statements run: their names, the scope that takes their layers, the current value.
+
+    `home` is the scope of the network around, in which other networks can be called.
+    """
 
     def __init__(
         self,
@@ -38,15 +42,17 @@ class Place:
         current: Current,
         module: Module,
         role: "Literal['network', 'block', 'brace'] | Visit" = "brace",
+        home: OpenScope | None = None,
     ) -> None:
         self.names, self.scope, self.current = names, scope, current
         self.module, self.role = module, role
+        self.home = home or scope
         self.defined: dict[str, Span] = {}
         self.returned: Results | None = None
 
     def inside(self, names: Names, scope: OpenScope, current: Current) -> "Place":
         """A place inside a brace of this one."""
-        return Place(names, scope, current, self.module)
+        return Place(names, scope, current, self.module, home=self.home)
 
 
 class Visit:
@@ -74,7 +80,8 @@ class Instance:
 class Construction:
     """What the statements of one network have made so far."""
 
-    def __init__(self, limits: Limits, diagnostics: Diagnostics) -> None:
+    def __init__(self, name: str, limits: Limits, diagnostics: Diagnostics) -> None:
+        self.name = name
         self.limits = limits
         self.networks: dict[str, Instance] = {}
         self.inputs: list[Value] = []
@@ -86,7 +93,7 @@ class Construction:
         self._diagnostics = diagnostics
         self._calls: list[tuple[str, Span]] = []
         self.visiting = False
-        self._nodes = 0
+        self.nodes = 0
         self._data_sizes: set[str] = set()
 
     # A mistake is told with the chain of block calls that led to it.
@@ -114,12 +121,12 @@ class Construction:
         Raises `Failed` for a block that comes to call itself (E214), and for nests that are too
         deep to be meant (E217).
         """
-        active = [each for each, _ in self._calls]
+        active = [self.name, *(each for each, _ in self._calls)]
         if name in active:
             cycle = " -> ".join([*active[active.index(name) :], name])
             message = f"`{name}` calls itself: {cycle}"
             raise Failed(Diagnostic("E214", message, span, help="use `repeat`"))
-        if len(active) >= self.limits.blocks:
+        if len(active) > self.limits.blocks:
             message = f"blocks are nested more than {self.limits.blocks} deep"
             raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("blocks")))
         self._calls.append((name, span))
@@ -130,10 +137,13 @@ class Construction:
 
     def spend(self, span: Span, times: int = 1) -> None:
         """Counts what is about to be made, which bounds the time of a check (E217)."""
-        self._nodes += times
-        if self._nodes > self.limits.nodes:
-            message = f"the network has more than {self.limits.nodes:,} layers and expansions"
-            raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("nodes")))
+        self.nodes += times
+        self.foresee(span, 0)
+
+    def foresee(self, span: Span, times: int) -> None:
+        """Refuses what will come to be too much, before it is made (E217)."""
+        if self.nodes + times > self.limits.nodes:
+            raise Failed(too_many_nodes(self.limits, span))
 
     def place(
         self,
@@ -166,6 +176,16 @@ class Construction:
 
     def _with_own_sizes(self, op: Op, result_types: tuple[Type, ...]) -> tuple[Type, ...]:
         """Gives sizes that the data decides a name of their own, so that no two are confused."""
+        fresh = {
+            each
+            for result_type in result_types
+            for dim in result_type.shape
+            if isinstance(dim, Symbolic)
+            for each in dim.sizes
+            if each.from_data
+        }
+        if not fresh:
+            return result_types
         seen = {each for value in op.reads() for dim in value.type.shape for each in sizes(dim)}
         renamed: dict[str, Dim] = {}
         for result_type in result_types:

@@ -5,6 +5,7 @@ from typing import Any
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
 from netloom.ir.equality import Proved, Refuted
 from netloom.ir.graph import Graph, Value
+from netloom.passes.alignment import misalignment
 from netloom.passes.build import Built
 from netloom.passes.comparison import Each, compare
 from netloom.passes.construction import Requirement
@@ -37,12 +38,13 @@ def check_contracts(
     functions = dict(BUILD_FUNCTIONS)
     functions["rf"] = lambda value: Each(_receptive_field(fields[value]))
     functions["stride"] = lambda value: Each(_strides(fields[value]))
+    functions["aligned"] = lambda value: misalignment(value, fields) is None
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
     for requirement in built.requirements:
         names = Names(requirement.names.values, requirement.names.entry, functions, facts)
         try:
-            _check(requirement, requirement.condition, names, diagnostics)
+            _check(requirement, requirement.condition, names, fields, diagnostics)
         except Failed as failure:
             for diagnostic in failure.diagnostics:
                 diagnostics.report(diagnostic)
@@ -56,11 +58,15 @@ def _facts(graph: Graph, costs: dict[Any, Cost]) -> dict[str, Any]:
 
 
 def _check(
-    requirement: Requirement, condition: ast.Expression, names: Names, diagnostics: Diagnostics
+    requirement: Requirement,
+    condition: ast.Expression,
+    names: Names,
+    fields: dict[Value, Fields],
+    diagnostics: Diagnostics,
 ) -> None:
     if isinstance(condition, ast.Chain) and condition.rest[0][0] == "and":
         for part in (condition.first, *(operand for _, operand in condition.rest)):
-            _check(requirement, part, names, diagnostics)
+            _check(requirement, part, names, fields, diagnostics)
         return
     if isinstance(condition, ast.Chain) and condition.rest[0][0] in COMPARISONS:
         _check_comparison(requirement, condition, names, diagnostics)
@@ -72,7 +78,19 @@ def _check(
         diagnostics.report(Diagnostic("E403", message, condition.span, help=help))
     elif not holds:
         message = "this requirement does not hold"
-        diagnostics.report(Diagnostic("E401", message, condition.span, notes=requirement.notes))
+        notes = (*_misaligned_join(condition, names, fields), *requirement.notes)
+        diagnostics.report(Diagnostic("E401", message, condition.span, notes=notes))
+
+
+def _misaligned_join(
+    condition: ast.Expression, names: Names, fields: dict[Value, Fields]
+) -> tuple[Note, ...]:
+    """Which join breaks a requirement of the form `aligned(x)`."""
+    if not isinstance(condition, ast.Application) or condition.name.text != "aligned":
+        return ()
+    value = evaluate(condition.arguments[0].value, names)
+    found = misalignment(value, fields)
+    return (Note(f"at this join {found.reason}", found.layer.span),) if found else ()
 
 
 def _check_comparison(

@@ -63,7 +63,7 @@ def shape_of(value: Value) -> Shape:
 
 
 BUILD_FUNCTIONS: Mapping[str, Callable[[Value], Any]] = {"shape": shape_of}
-ANALYSIS_FUNCTIONS = ("rf", "stride", "params", "macs")
+ANALYSIS_FUNCTIONS = ("rf", "stride", "aligned", "params", "macs")
 """Functions whose answers exist only once the network is built, so in `require` only."""
 
 _AXES = {

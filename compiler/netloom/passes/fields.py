@@ -8,12 +8,14 @@ through the interval maps that operators state, and join by the hull of the unio
 
 import math
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.ir.types import spatial_axes
-from netloom.ir.window import Reach
+from netloom.ir.window import POINT, Reach
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 Interval = tuple[int, int]
 
@@ -38,9 +40,22 @@ class Field(NamedTuple):
         return tuple(sorted({last - first + 1 for first, last in self.intervals}))
 
     @property
-    def stride(self) -> Fraction:
+    def stride(self) -> "Fraction":
         """Input pixels from one position to the next, on average over a period."""
+        from fractions import Fraction
+
         return Fraction(self.advance, self.period)
+
+    @property
+    def centre(self) -> "Fraction":
+        """The middle of what position 0 sees, on average over a period; 0 is the first pixel."""
+        from fractions import Fraction
+
+        middles = sum(
+            Fraction(first + last, 2) - Fraction(position * self.advance, self.period)
+            for position, (first, last) in enumerate(self.intervals)
+        )
+        return Fraction(middles) / self.period
 
     @property
     def offset(self) -> int:
@@ -87,17 +102,21 @@ def fields(graph: Graph) -> dict[Value, Fields]:
 
 def _through(layer: Layer, result: Value, table: dict[Value, Fields]) -> Fields:
     """The fields of one result: the union over the operands, each seen through the operator."""
-    window = layer.op.window()
+    operands = layer.op.operands()
+    is_single = len(operands) == 1 and operands[0].type.rank == result.type.rank
+    if is_single and layer.op.window() is POINT:
+        return table[operands[0]]
     own_axes = spatial_axes(result.type.rank)
-    reaches: dict[str, Reach] = (
-        dict(zip(own_axes, window, strict=True))
-        if isinstance(window, tuple)
-        else dict.fromkeys(own_axes, window)
-    )
-    # An axis of the input that the result has no more is seen as a whole, or as the data says.
-    lost: Reach = window if isinstance(window, str) else "whole"
     joined: dict[str, dict[str, Extent]] = {}
-    for operand in layer.op.operands():
+    for operand in operands:
+        window = layer.op.window_of(operand)
+        reaches: dict[str, Reach] = (
+            dict(zip(own_axes, window, strict=True))
+            if isinstance(window, tuple)
+            else dict.fromkeys(own_axes, window)
+        )
+        # An axis of the input that the result has no more is seen as a whole, or as the data says.
+        lost: Reach = window if isinstance(window, str) else "whole"
         for name, axes in table[operand].items():
             entry = joined.setdefault(name, {})
             for axis, extent in axes.items():
@@ -114,6 +133,10 @@ def compose(reach: Reach, below: Extent) -> Extent:
         return "data-dependent"
     if isinstance(below, str):
         return below
+    if below.period == reach.period == 1 and 0 not in below.sizes:
+        first, last = reach.interval(0)
+        seen_by_first, seen_by_last = below.interval(first), below.interval(last)
+        return Field(((seen_by_first[0], seen_by_last[1]),), below.advance * reach.advance)
     # The operand's phase repeats once its own period divides what the operator has advanced.
     rounds = below.period // math.gcd(below.period, reach.advance)
     if reach.period * rounds > MAXIMUM_PERIOD:
@@ -146,13 +169,13 @@ def union(left: Extent, right: Extent) -> Extent:
     if not (isinstance(left, Field) and isinstance(right, Field)):
         words = [extent for extent in (left, right) if not isinstance(extent, Field)]
         return min(words, key=_PRECEDENCE.index)
-    if left.stride != right.stride:
+    if left.advance * right.period != right.advance * left.period:  # their strides differ
         return "misaligned"
     period = math.lcm(left.period, right.period)
     if period > MAXIMUM_PERIOD:
         return "irregular"
     seen = [_hull((left.interval(u), right.interval(u))) for u in range(period)]
-    return _shortest(seen, int(left.stride * period))
+    return _shortest(seen, left.advance * (period // left.period))
 
 
 def _shortest(seen: list[Interval | None], advance: int) -> Field:

@@ -51,12 +51,14 @@ class Modules:
     def __init__(self, limits: Limits, diagnostics: Diagnostics) -> None:
         self.limits = limits
         self.diagnostics = diagnostics
+        self.sources: list[Source] = []
         self._known: dict[str, Module | None] = {}
         self._chain: list[str] = []
 
     def open(self, source: Source, file: ast.File) -> Module:
         """What a file defines, with what it imports; mistakes are reported."""
         module = Module(file)
+        self.sources.append(source)
         self._chain.append(os.path.realpath(source.name))
         for item in file.items:
             match item:

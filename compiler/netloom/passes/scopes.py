@@ -106,15 +106,27 @@ def placing_stages(pipeline: ast.Pipeline, values: set[str], shared: set[str]) -
     ]
 
 
-def owning_stages(stages: list[ast.Stage]) -> list[ast.Stage]:
+def owning_stages(stages: list[ast.Stage], values: set[str], shared: set[str]) -> list[ast.Stage]:
     """Those that may own weights: blocks, braces, and operators with parameters."""
     return [
         stage
         for stage in stages
-        if not isinstance(stage, ast.Call)
-        or stage.name.text not in Op.registry
-        or Op.registry[stage.name.text].params is not Op.params
+        if not _is_bare_join(stage, values, shared)
+        and (
+            not isinstance(stage, ast.Call)
+            or stage.name.text not in Op.registry
+            or Op.registry[stage.name.text].params is not Op.params
+        )
     ]
+
+
+def _is_bare_join(stage: ast.Stage, values: set[str], shared: set[str]) -> bool:
+    """Whether a stage only joins values that there are: `add { left right }`."""
+    return isinstance(stage, ast.Join) and not any(
+        not isinstance(statement, ast.Flow) or placing_stages(statement.pipeline, values, shared)
+        for branch in stage.branches
+        for statement in branch.statements
+    )
 
 
 def is_single(stages: list[ast.Stage]) -> bool:
@@ -122,15 +134,18 @@ def is_single(stages: list[ast.Stage]) -> bool:
     return len(stages) == 1 and not isinstance(stages[0], ast.Join | ast.Residual | ast.Gate)
 
 
-def shares_name(stages: list[ast.Stage]) -> bool:
+def shares_name(stages: list[ast.Stage], values: set[str], shared: set[str]) -> bool:
     """Whether a named pipeline becomes a scope, because several of its stages own weights."""
     if is_single(stages):
         return False
-    braces = any(not isinstance(stage, ast.Call) for stage in stages)
-    return braces or len(owning_stages(stages)) > 1
+    braces = any(
+        not isinstance(stage, ast.Call) and not _is_bare_join(stage, values, shared)
+        for stage in stages
+    )
+    return braces or len(owning_stages(stages, values, shared)) > 1
 
 
-def namesake(stages: list[ast.Stage]) -> ast.Stage | None:
+def namesake(stages: list[ast.Stage], values: set[str], shared: set[str]) -> ast.Stage | None:
     """The stage that takes the pipeline's name: its owner of weights, or its only stage."""
-    candidates = owning_stages(stages) or stages
+    candidates = owning_stages(stages, values, shared) or stages
     return candidates[0] if len(candidates) == 1 else None

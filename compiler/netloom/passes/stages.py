@@ -71,6 +71,7 @@ class Stages:
                 self.construction.tell(failure)
                 place.current = POISON
             except Poisoned:
+                self.construction.failed = True
                 self._look_over(stage, place)
                 place.current = POISON
         return (POISON,) if isinstance(place.current, Poison) else results
@@ -90,8 +91,9 @@ class Stages:
                 entry = self._entering(place, stage.span)
                 return self._gate(stage, entry, place, steps, naming)
             case ast.Join():
-                entry = self._entering(place, stage.kind.span)
-                return self._join(stage, entry, place, steps, naming)
+                # With several inputs nothing enters; each branch then begins with a name.
+                entering = self._entering(place, stage.kind.span) if place.current else None
+                return self._join(stage, entering, place, steps, naming)
             case ast.Residual():
                 entry = self._entering(place, stage.span)
                 return self._residual(stage, entry, place, steps, naming)
@@ -116,9 +118,8 @@ class Stages:
         elif definition is None:
             found = self._operator(stage, entry, place, steps, naming, first=first)
         elif isinstance(definition.node, ast.Network):
-            home = self.construction.networks.get(name)
-            instance = home or Instance(name, None, definition, place.scope)
-            self.construction.networks[name] = instance
+            known = self.construction.networks
+            instance = known.setdefault(name, Instance(name, None, definition, place.home))
             return self._instance(instance, stage, entry, place, steps)
         else:
             path = naming.path(stage, name)
@@ -128,16 +129,15 @@ class Stages:
             raise Failed(Diagnostic("E215", message, stage.head.span))
         return found
 
-    def placing(self, pipeline: ast.Pipeline, place: Place) -> list[ast.Stage]:
-        """The stages of a pipeline that place something under the pipeline's own name."""
+    def shared(self, place: Place) -> set[str]:
+        """The names that stand for networks and shared instances, which have paths of their own."""
         networks = {
             name
             for name, definition in place.module.definitions.items()
             if isinstance(definition.node, ast.Network)
         }
         values = place.names.values.items()
-        shared = {name for name, value in values if isinstance(value, Instance)} | networks
-        return placing_stages(pipeline, place.names.tensor_names(), shared)
+        return {name for name, value in values if isinstance(value, Instance)} | networks
 
     def _entering(self, place: Place, span: Span) -> Value:
         if isinstance(place.current, Poison):
@@ -226,6 +226,7 @@ class Stages:
             scope = Scope("block", path, entry)
             scope.block, scope.mentions = name, mentioned(call)
             scope.arguments = {key: v for key, v in arguments.items() if key not in tensors}
+            scope.tensors = {key: arguments[key] for key in tensors}
             scope.defaults = {each.name: each.default for each in signature if not each.required}
             inner = Place(
                 Names({**module.constants, **arguments}, entry, BUILD_FUNCTIONS),
@@ -233,6 +234,7 @@ class Stages:
                 entry,
                 module,
                 "block",
+                place.home,
             )
             inner.defined = {each.name.text: each.name.span for each in block.parameters}
             self.run(block.statements, inner)
@@ -245,8 +247,10 @@ class Stages:
     ) -> Results:
         """A call of what is shared: the first one places it, the others use its weights."""
         if place.scope is not instance.home:
-            message = f"`{instance.name}` is shared, and can be called only where it is declared"
-            help = "name its result there, and read that name here"
+            is_network = instance.called is None
+            where = "in the statements of one network" if is_network else "where it is declared"
+            message = f"`{instance.name}` is shared, so it can be called only {where}"
+            help = "call it there, name the result, and read that name here"
             notes = (Note("it belongs here", instance.first_span),) if instance.first_span else ()
             raise Failed(Diagnostic("E221", message, stage.name.span, notes=notes, help=help))
         path = place.scope.claim(instance.name)
@@ -299,6 +303,7 @@ class Stages:
             inputs = {each.name.text: entry for each in declared[:1]} | inputs
             scope = Scope("block", path, entry)
             scope.block, scope.arguments, scope.mentions = name, fields, mentioned(call)
+            scope.tensors = inputs
             scope.defaults = {each.name: each.default for each in signature if not each.required}
             inner = Place(
                 Names({**module.constants, **fields}, None, BUILD_FUNCTIONS),
@@ -350,7 +355,7 @@ class Stages:
         return layer.results
 
     def _join(
-        self, stage: ast.Join, entry: Value, place: Place, steps: Steps, naming: Naming
+        self, stage: ast.Join, entry: Value | None, place: Place, steps: Steps, naming: Naming
     ) -> Results:
         kind = stage.kind.text
         if stage.arguments:
@@ -420,9 +425,13 @@ class Stages:
         scope = Scope("repeat", path, entry)
         outer = place.inside(place.names, OpenScope(scope, set()), entry)
         current: Value | Poison = entry
+        before = self.construction.nodes
         for index, counter in enumerate(counters):
             if isinstance(current, Poison):
                 break
+            if index == 1:
+                one = self.construction.nodes - before
+                self.construction.foresee(stage.span, one * (len(counters) - 1))
             values = {stage.variable.text: counter} if stage.variable else {}
             iteration: Steps = []
             current = self._brace(
@@ -450,7 +459,7 @@ class Stages:
         kind: Literal["branch", "shortcut", "iteration"],
         path: str,
         body: ast.Body,
-        entry: Value,
+        entry: Value | None,
         place: Place,
         steps: Steps,
         values: dict[str, Any] | None = None,
@@ -460,7 +469,8 @@ class Stages:
         names.values.update(values or {})
         only = body.statements[0] if len(body.statements) == 1 else None
         if isinstance(only, ast.Flow) and not only.names:
-            stages = self.placing(only.pipeline, place.inside(names, place.scope, entry))
+            shared = self.shared(place)
+            stages = placing_stages(only.pipeline, names.tensor_names(), shared)
             if not stages or is_single(stages):
                 inner = place.inside(names, place.scope, entry)
                 naming = Naming(place.scope, path, stages[0] if stages else None)

@@ -17,7 +17,7 @@ from netloom.passes.expressions import (
     text_of,
     truth_of,
 )
-from netloom.passes.scopes import Naming, OpenScope, namesake, shares_name
+from netloom.passes.scopes import Naming, OpenScope, namesake, placing_stages, shares_name
 from netloom.passes.stages import Stages
 from netloom.syntax import ast
 
@@ -42,7 +42,7 @@ class Statements:
             except Failed as failure:
                 self.construction.tell(failure)
             except Poisoned:
-                pass
+                self.construction.failed = True
             moves = isinstance(statement, ast.Input | ast.If | ast.Flow)
             place.current = POISON if moves else before
 
@@ -169,11 +169,11 @@ class Statements:
             before = place.current
             (value,) = self._named_pipeline((name,), statement.pipeline, place)
             place.current = before  # a head never moves the current value
-        if isinstance(value, Value):
+        if isinstance(value, Poison):
+            self.construction.failed = True
+        else:
             mode = statement.mode or "both"
             self.construction.heads.append(Head(name.text, value, mode, statement.span))
-        else:
-            self.construction.failed = True  # the mistake, here or in another file, has been told
 
     def _head_of_called(self, statement: ast.Head, place: Place, visit: Visit) -> None:
         """A head of a network that is called; one for training only is left out."""
@@ -293,9 +293,10 @@ class Statements:
         if len(paths) > 1:
             return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
         (label,) = paths
-        stages = self.stages.placing(pipeline, place)
-        if not shares_name(stages):
-            naming = Naming(place.scope, label, namesake(stages))
+        values, shared = place.names.tensor_names(), self.stages.shared(place)
+        stages = placing_stages(pipeline, values, shared)
+        if not shares_name(stages, values, shared):
+            naming = Naming(place.scope, label, namesake(stages, values, shared))
             return self.stages.pipeline(pipeline, place, steps, naming)
         scope = Scope("named", label, None)
         inner = place.inside(place.names, OpenScope(scope, set()), place.current)

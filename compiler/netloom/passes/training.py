@@ -143,7 +143,7 @@ class _Section:
     def _check_length(self, schedule: Schedule) -> None:
         """Asks a schedule whether it fits; not where the epochs themselves are a mistake."""
         if "epochs" in self.fields or "epochs" not in self.given:
-            schedule.check(self.fields.get("epochs", Program.epochs))
+            schedule.check(self.fields.get("epochs", NUMBERS["epochs"].default))
 
     def _loss(self, value: ast.Expression) -> None:
         if self.graph is not None:

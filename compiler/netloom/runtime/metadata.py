@@ -29,6 +29,11 @@ def model_metadata(
         "netloom.spec": text,
         "netloom.spec_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
+    imports = {spec.place_of(each): each.text for each in spec.sources[1:]}
+    if imports:
+        entries["netloom.imports"] = json.dumps(imports, sort_keys=True)
+    if spec.settings:
+        entries["netloom.set"] = json.dumps(list(spec.settings))
     if classes:
         entries["netloom.classes"] = json.dumps(list(classes))
     if preprocessing:

@@ -1,6 +1,7 @@
 """Finding a network and its weights: a training run's folder, or a spec and a checkpoint."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from netloom.compile import Spec, check_file, chosen
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.emit.weights import Weights, load
 from netloom.ir.graph import Graph
+from netloom.limits import DEFAULT, Limits
 
 SPEC_FILE = "spec.loom"
 CONFIG_FILE = "config.json"
@@ -37,14 +39,20 @@ class Trained:
         return self.run / MODEL_FILE if self.run else Path(f"{self.network}.onnx")
 
 
-def find(target: Path, network: str | None = None, weights: Path | None = None) -> Trained:
+def find(
+    target: Path,
+    network: str | None = None,
+    weights: Path | None = None,
+    settings: Sequence[str] = (),
+) -> Trained:
     """The network that a run's folder or a spec means.
 
-    A run has its best weights; a spec has those of `weights`, or none. Raises `Failed` as the
+    A run has its best weights and the settings with which it was trained; a spec has the weights of
+    `weights`, or none, and those `settings`. Raises `Failed` as the
     reading of specs and checkpoints does, and E602 for a folder that is no run.
     """
     if not target.is_dir():
-        spec = check_file(target)
+        spec = check_file(target, settings)
         name = chosen(spec, network)
         found = load(weights, spec.networks[name].graph) if weights else None
         return Trained(spec, name, found, None)
@@ -56,7 +64,11 @@ def find(target: Path, network: str | None = None, weights: Path | None = None) 
         config = json.loads(config_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise Failed(Diagnostic("E602", f"cannot read `{config_path}`: {problem}")) from None
-    spec = check_file(target / SPEC_FILE)
+    if settings:
+        help = "a run has the parameters with which it was trained"
+        raise Failed(Diagnostic("E203", "`--set` is for specs, not for runs", help=help))
+    limits = Limits(**config["limits"]) if "limits" in config else DEFAULT
+    spec = check_file(target / config.get("spec", SPEC_FILE), config.get("set", ()), limits)
     name = chosen(spec, network or config.get("network"))
     found = load(weights or target / BEST_WEIGHTS, spec.networks[name].graph)
     return Trained(spec, name, found, target, config)

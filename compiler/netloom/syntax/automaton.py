@@ -30,7 +30,7 @@ class Automaton(NamedTuple):
     own text; other tokens have a regular expression in `shaped`.
     """
 
-    checksum: int
+    grammar: str
     ignored: list[str]
     shaped: dict[str, str]
     words: list[str]

@@ -1,7 +1,6 @@
 """The grammar's parser: the tables that were made from it, or new ones where it has changed."""
 
 import os
-import zlib
 from functools import cache
 
 from netloom.syntax.automaton import Automaton
@@ -25,7 +24,7 @@ def parser() -> Automaton:
     An edited grammar takes effect at once, at the price of lark's start-up; `make tables` saves it.
     """
     text = grammar_text()
-    if AUTOMATON.checksum == zlib.crc32(text.encode()):
+    if AUTOMATON.grammar == text:
         return AUTOMATON
     from netloom.syntax.lalr import automaton
 

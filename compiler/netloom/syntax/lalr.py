@@ -5,7 +5,6 @@ takes several times as long as the check itself. Run as a module, this prints th
 """
 
 import logging
-import zlib
 from typing import Any
 
 from lark import Lark, logger
@@ -61,7 +60,7 @@ def automaton(grammar: str) -> Automaton:
         if name not in words and name not in lark.ignore_tokens
     }
     return Automaton(
-        checksum=zlib.crc32(grammar.encode()),
+        grammar=grammar,
         ignored=ignored,
         shaped=shaped,
         words=sorted(words.values(), key=lambda word: (-len(word), word)),
@@ -138,7 +137,7 @@ def source(made: Automaton) -> str:
         "from netloom.syntax.automaton import Automaton, Rule",
         "",
         "AUTOMATON = Automaton(",
-        f"    checksum={made.checksum},",
+        f"    grammar={made.grammar!r},",
         f"    ignored={made.ignored!r},",
         f"    shaped={made.shaped!r},",
         f"    words={made.words!r},",

@@ -4,6 +4,7 @@ import re
 
 from netloom.diagnostics import Diagnostic, Edit, Source, Span
 from netloom.syntax.automaton import END
+from netloom.syntax.grammar import parser
 from netloom.syntax.tokens import UNKNOWN, Token
 
 _KINDS = {"NAME": "a name", "INT": "a number", "FLOAT": "a number", "STRING": "a string"}
@@ -21,6 +22,9 @@ def explain(source: Source, found: Token, expected: frozenset[str], before: int)
         return _explain_character(source, found.start)
     if found.kind == END:
         return _explain_end(source, before)
+    if found.kind == "PLAIN_CALL":  # a call that is one token is known by its name
+        name = found.text.partition("(")[0]
+        found = Token("NAME", name, found.start, found.start + len(name))
     span = Span(source, found.start, found.end)
     unclosed = _unclosed(source, found, expected, before)
     if unclosed:
@@ -135,10 +139,15 @@ def _unclosed(
 ) -> Diagnostic | None:
     """The bracket that is open where something stands that only makes sense outside of it."""
     closing = expected & {"}", ")", "]"}
+    if closing and found.text in _CLOSING.values():
+        opened = open_brackets(source.text[: found.start])
+        closers = [_CLOSING[source.text[start]] for start in opened]
+        is_extra = found.text not in closers or closers[-1] == found.text
+        return None if is_extra else _never_closed(source, opened[-1], before)
     begins_line = not source.text[source.text.rfind("\n", 0, found.start) + 1 : found.start].strip()
-    if not closing or not begins_line or found.text in (")", "]"):
+    if not closing or not begins_line:
         return None
-    outside = found.text in ("network", "block", "train", "from", "let", "}")
+    outside = found.text in ("network", "block", "train", "from", "let")
     if "}" in closing and not outside:
         return None
     opened = open_brackets(source.text[: found.start])
@@ -151,7 +160,8 @@ def _keyword_as_name(source: Source, found: Token, before: int) -> Diagnostic | 
     while start and (source.text[start - 1].isalnum() or source.text[start - 1] == "_"):
         start -= 1
     word = source.text[start:before]
-    if found.kind != "=" or not word.isidentifier():
+    is_keyword = word in parser().words and word not in ("head", "let", "share")
+    if found.kind != "=" or not is_keyword:
         return None
     message = f"`{word}` is a word of the language, so it cannot be a name"
     return Diagnostic("E101", message, Span(source, start, before), help=f"`{word}_` would do")

@@ -7,6 +7,7 @@ on at the next line, brace or item that it can make sense of, so that every mist
 """
 
 import gc
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -276,9 +277,8 @@ def _damaged(mistakes: list[Diagnostic], source: Source) -> frozenset[str]:
     places = [mistake.span.start for mistake in mistakes if mistake.span]
     begins = [m.start() for m in re.finditer(r"^(?=\S)", source.text, re.MULTILINE)]
     starts = [offset for offset in begins if begins_item(source.text, offset)]
-    ends = [*starts[1:], len(source.text) + 1]
     names = set()
-    for start, end in zip(starts, ends, strict=True):
+    for start, end in itertools.pairwise([*starts, len(source.text) + 1]):
         match = _ITEM.match(source.text, start)
         if match and match[1] and any(start <= place < end for place in places):
             names.add(match[1])

@@ -1,9 +1,7 @@
 """Reading a spec: bytes that a stranger wrote become text with LF line ends, or an error."""
 
-import glob
 import os
 import stat
-import unicodedata
 from collections.abc import Callable
 
 from netloom.diagnostics import Diagnostic, Failed, Source, Span
@@ -33,7 +31,7 @@ def read(path: str | os.PathLike[str], limit: int = DEFAULT.text) -> Source:
         with open(name, "rb") as file:
             content = file.read(limit + 1)
     except FileNotFoundError:
-        near = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(name)), "*.loom")))
+        near = _specs_in(os.path.dirname(name))
         listed = ", ".join(f"`{each}`" for each in near[:6])
         help_line = f"specs in that folder: {listed}" if near else None
         raise Failed(Diagnostic("E001", f"there is no file `{name}`", help=help_line)) from None
@@ -45,15 +43,27 @@ def read(path: str | os.PathLike[str], limit: int = DEFAULT.text) -> Source:
     return from_bytes(name, content, limit)
 
 
+def _specs_in(folder: str) -> list[str]:
+    """The specs that lie in a folder, to be proposed."""
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in sorted(names) if name.endswith(".loom")]
+
+
+PROJECT_MARKS = ("netloom.toml", "pyproject.toml", ".git")
+
+
 def project_of(path: str) -> str:
     """The folder outside of which a spec can read nothing.
 
-    It is the nearest one at or above the spec that holds `pyproject.toml` or `.git`, else the
+    It is the nearest one at or above the spec that holds one of `PROJECT_MARKS`, else the
     spec's own.
     """
     own = folder = os.path.dirname(os.path.realpath(path))
     while True:
-        if any(os.path.exists(os.path.join(folder, mark)) for mark in ("pyproject.toml", ".git")):
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in PROJECT_MARKS):
             return folder
         above = os.path.dirname(folder)
         if above == folder:
@@ -84,7 +94,7 @@ def read_imported(
     try:
         status = os.lstat(found)
     except OSError:
-        near = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(found)), "*.loom")))
+        near = _specs_in(os.path.dirname(found))
         names = [os.path.relpath(each, folder).replace(os.sep, "/") for each in near]
         help = "specs there: " + ", ".join(f'"{name}"' for name in names[:6]) if near else None
         raise refused("there is no such file", help) from None
@@ -108,9 +118,11 @@ def from_bytes(name: str, content: bytes, limit: int = DEFAULT.text) -> Source:
             Diagnostic("E002", message, help="a spec is plain text; is this a model or an image?")
         ) from None
     source = Source(name, text.replace("\r\n", "\n"))
-    # What is printable ASCII and line ends, most of most specs, needs no look at each character.
-    suspicious = source.text if not _plain(source.text) else ""
-    for offset, character in enumerate(suspicious):
+    if _plain(source.text):  # as most specs are, so that no character needs a look of its own
+        return source
+    import unicodedata
+
+    for offset, character in enumerate(source.text):
         if character in "\n\t" or " " <= character <= "~":
             continue
         if character in _REFUSED or unicodedata.category(character) in ("Cc", "Cs"):

@@ -106,8 +106,8 @@ class _Run:
         from netloom.emit.torch import source
 
         program, directory = self.program, self.directory
-        config = describe(spec.source, program, data, self.dataset)
-        write_atomically(directory.spec, [spec.source.text.encode()])
+        config = describe(spec, program, data, self.dataset)
+        directory.save_spec(spec)
         write_atomically(directory.model, [source(program.graph).encode()])
         write_json(directory.config, config)
         scheme = data.source.name

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netloom.compile import Spec
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.emit.files import write_atomically
 from netloom.emit.weights import expected
@@ -25,8 +26,22 @@ class RunDirectory:
 
     @property
     def spec(self) -> Path:
-        """A copy of the spec's text."""
+        """A copy of the spec's text, where it is one file."""
         return self.path / "spec.loom"
+
+    @property
+    def specs(self) -> Path:
+        """The folder of the spec and its imports, where there are any."""
+        return self.path / "spec"
+
+    def save_spec(self, spec: Spec) -> None:
+        """Keeps the text of a spec and of what it imports, as they lie to one another."""
+        if len(spec.sources) == 1:
+            write_atomically(self.spec, [spec.source.text.encode()])
+            return
+        write_atomically(self.specs / "netloom.toml", [b""])  # nothing outside can be imported
+        for source in spec.sources:
+            write_atomically(self.specs / spec.place_of(source), [source.text.encode()])
 
     @property
     def config(self) -> Path:
@@ -72,6 +87,8 @@ class RunDirectory:
         """Removes the files of an earlier run, so that none is taken for one of this run."""
         files = (self.spec, self.config, self.model, self.metrics, self.result, self.exported)
         for file in (*files, self.last, self.best, self.plot):
+            file.unlink(missing_ok=True)
+        for file in (*self.specs.rglob("*.loom"), self.specs / "netloom.toml"):
             file.unlink(missing_ok=True)
 
 

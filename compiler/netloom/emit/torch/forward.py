@@ -44,8 +44,11 @@ def body_of_scope(scope: Scope, made: Mapping[int, Invoke]) -> Body:
     inputs = inputs_of(scope)
     writer = _BodyWriter(Body(scope, inputs), made, Counter(map(id, scope.results)))
     writer.lines(scope)
+    called = {id(value): name for name, value in scope.tensors.items()}
     names = [
-        "x" if value is scope.entry else identifier(value.name.rpartition(".")[2])
+        identifier(called[id(value)])
+        if id(value) in called
+        else ("x" if value is scope.entry else identifier(value.name.rpartition(".")[2]))
         for value in inputs
     ]
     settle_names(writer.body, names, scope.results)
@@ -201,9 +204,9 @@ def _reads(step: Layer | Scope) -> list[Value]:
 
 
 def _picks(step: Layer | Scope) -> tuple[tuple[int, ...], ...]:
-    if isinstance(step, Layer):
-        call: Call = step.op.torch()
-        return call.picks if isinstance(call, Module) else ((),)
+    call: Call | None = step.op.torch() if isinstance(step, Layer) else None
+    if isinstance(call, Module):
+        return call.picks
     if len(step.results) == 1:
         return ((),)
     return tuple((index,) for index in range(len(step.results)))

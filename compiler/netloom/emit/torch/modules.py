@@ -32,6 +32,12 @@ POSITIONAL_ROLES = {
     "nn.AvgPool2d": ("kernel_size",),
     "nn.MaxUnpool2d": ("kernel_size",),
     "nn.LocalResponseNorm": ("size",),
+    "nn.LayerNorm": ("normalized_shape",),
+    "nn.GroupNorm": ("num_groups", "num_channels"),
+    "nn.PReLU": ("num_parameters",),
+    "LayerNorm2d": ("channels",),
+    "Scale": ("channels",),
+    "DropPath": ("p",),
 }
 """What PyTorch calls the positional arguments, for parameters that have to be invented."""
 
@@ -100,15 +106,19 @@ def _is_plain_module(step: Layer | Scope) -> bool:
 
 def is_class(scope: Scope) -> bool:
     """Whether a scope needs a forward of its own."""
-    return scope.twin is None and scope.kind != "repeat" and chain(scope) is None
+    return scope.kind != "repeat" and chain(scope) is None
 
 
 def class_scopes(scope: Scope) -> list[Scope]:
-    """All scopes that become classes, each after those inside it."""
+    """All scopes that become classes, each after those inside it; shared ones once."""
     found = []
+    shared: set[str] = set()
     for step in scope.steps():
         if isinstance(step, Scope):
-            found += class_scopes(step)
+            first = (step.twin or step).name
+            if first not in shared:
+                found += class_scopes(step)
+            shared.add(first)
     if is_class(scope):
         found.append(scope)
     return found

@@ -1,12 +1,15 @@
 """The text of the emitted PyTorch file."""
 
+import ast
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import netloom
 from netloom.emit.torch.body import Statement
 from netloom.emit.torch.classes import Definition, Missing, definitions
 from netloom.emit.torch.expressions import WIDTH, Code, Expression, laid_out, leaves, literal
+from netloom.ir.call import Module
 from netloom.ir.graph import Graph
 
 MARK = "Written by netloom"
@@ -20,10 +23,21 @@ def source(graph: Graph) -> str:
     It returns the head's tensor if the network has one head, else a dict of the heads that exist
     in the current mode.
     """
-    classes = [_class(definition, graph) for definition in definitions(graph)]
-    body = "\n\n\n".join("\n".join(lines) for lines in classes)
+    classes = ["\n".join(_class(definition, graph)) for definition in definitions(graph)]
+    body = "\n\n\n".join([*_library_classes(graph), *classes])
     header = f'"""Network `{graph.name}`. {MARK} {netloom.__version__}; edit the spec instead."""'
     return f"{header}\n\n{_imports(body)}\n\n\n{body}\n"
+
+
+def _library_classes(graph: Graph) -> list[str]:
+    """The source of the library's classes that a network needs, as it stands there."""
+    calls = [layer.op.torch() for layer in graph.layers_for(graph.heads)]
+    needed = {call.target for call in calls if isinstance(call, Module) and "." not in call.target}
+    if not needed:
+        return []
+    text = Path(__file__).with_name("library.py").read_text(encoding="utf-8")
+    classes = [each for each in ast.parse(text).body if isinstance(each, ast.ClassDef)]
+    return [ast.get_source_segment(text, each) or "" for each in classes if each.name in needed]
 
 
 def _imports(body: str) -> str:

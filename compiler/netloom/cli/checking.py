@@ -1,0 +1,73 @@
+"""Checking specs and saying how it went: what `netloom check` does, without its options.
+
+This is all that `netloom check SPEC…` loads besides the compiler: no option parser, and a renderer
+only if there is something to render.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from netloom.compile import Spec, check_file
+from netloom.diagnostics import Diagnostic, Failed
+from netloom.ir.dims import Dim
+from netloom.limits import DEFAULT, Limits
+
+
+def check_all(
+    paths: Sequence[str | os.PathLike[str]],
+    settings: Sequence[str] = (),
+    limits: Limits = DEFAULT,
+) -> int:
+    """Checks specs, and the specs in folders; prints a line for each network that is sound.
+
+    Returns the exit code: 1 if there were mistakes, which are printed on stderr.
+    """
+    code = 0
+    for path in paths:
+        try:
+            for each in specs_in(path):
+                print_sound(each, check_file(each, settings, limits))
+        except Failed as failure:
+            report(failure)
+            code = 1
+    return code
+
+
+def specs_in(path: str | os.PathLike[str]) -> list[str]:
+    """The specs that a path means: a file as it is, a folder by its `*.loom`, at any depth.
+
+    Raises `Failed` (E001) for a folder without specs.
+    """
+    name = os.fspath(path)
+    if not os.path.isdir(name):
+        return [name]
+    found = [
+        os.path.join(folder, file)
+        for folder, _, files in os.walk(name)
+        for file in files
+        if file.endswith(".loom")
+    ]
+    if not found:
+        raise Failed(Diagnostic("E001", f"there is no spec (`*.loom`) in `{name}`"))
+    return sorted(found)
+
+
+def print_sound(path: str, spec: Spec) -> None:
+    """One line for each network, with what it costs."""
+    for name, network in spec.networks.items():
+        cost = f"{number(network.cost.params)} parameters, {number(network.cost.macs)} MACs"
+        print(f"{path}: {name} is sound, {cost}")
+
+
+def number(dim: Dim) -> str:
+    """A count for a table: digits in groups where it is a number."""
+    return f"{dim:,}" if isinstance(dim, int) else str(dim)
+
+
+def report(failure: Failed) -> None:
+    """Prints diagnostics on stderr, in colour where a person reads."""
+    from netloom.diagnostics.render import render
+
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(render(failure.diagnostics, colour), end="", file=sys.stderr)
