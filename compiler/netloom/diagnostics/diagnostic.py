@@ -1,6 +1,7 @@
 """Spans, notes and diagnostics: plain data, rendered elsewhere."""
 
 import bisect
+import os
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,6 +13,12 @@ class Source:
 
     def __init__(self, name: str, text: str) -> None:
         self.name, self.text = name, text
+
+    @property
+    def path(self) -> str:
+        """The file's path, relative to the working folder where it lies below it."""
+        relative = os.path.relpath(self.name)
+        return os.path.abspath(self.name) if relative.startswith(os.pardir) else relative
 
     @cached_property
     def line_starts(self) -> list[int]:

@@ -16,14 +16,11 @@ def _command(diagnostic: Diagnostic) -> str:
     if diagnostic.span:
         source, start, end = diagnostic.span
         line, column = source.position(start)
-        end_line, end_column = source.position(max(start, end - 1))
-        properties = {
-            "file": source.name,
-            "line": line,
-            "col": column,
-            "endLine": end_line,
-            "endColumn": end_column,
-        }
+        end_line, end_column = source.position(end)
+        properties = {"file": source.path, "line": line, "endLine": end_line}
+        if line == end_line:  # GitHub takes columns for places on one line only
+            ends = {"endLine": end_line, "endColumn": end_column}
+            properties = {"file": source.path, "line": line, "col": column, **ends}
     properties["title"] = f"{diagnostic.code} {CODES[diagnostic.code]}"
     listed = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
     return f"::error {listed}::{_data(_message(diagnostic))}"

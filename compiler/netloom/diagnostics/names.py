@@ -1,19 +1,26 @@
 """Names that are not known: which known one was meant, and whether that is certain."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from netloom.diagnostics.diagnostic import Diagnostic, Edit, Span
 
 
 def unknown_name(
-    code: str, message: str, span: Span, name: str, known: Iterable[str]
+    code: str,
+    message: str,
+    span: Span,
+    name: str,
+    known: Iterable[str],
+    given: Container[str] = (),
 ) -> Diagnostic:
-    """The diagnostic of a name that is not one of those that are known here."""
+    """The diagnostic of a name that is not one of those that are known here.
+
+    `given` are the known names that the spec itself gives.
+    """
     names = sorted(known)
-    return Diagnostic(
-        code, message, span, help=did_you_mean(name, names), edit=respelling(span, name, names)
-    )
+    edit = respelling(span, name, names, given)
+    return Diagnostic(code, message, span, help=did_you_mean(name, names), edit=edit)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -27,15 +34,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return None
 
 
-def respelling(span: Span, name: str, known: Iterable[str]) -> Edit | None:
+def respelling(
+    span: Span, name: str, known: Iterable[str], given: Container[str] = ()
+) -> Edit | None:
     """The edit that puts a name right, where it is certain which one was meant.
 
-    `span` may hold the name in quotes. Where the text there is something else, for instance a
-    constant that stands for the name, nothing is certain.
+    Of a name that a spec gives and never uses, it may be the giving that is misspelt. `span` may
+    hold the name in quotes; where it holds something else, such as a constant that stands for the
+    name, nothing is certain.
     """
-    written = span.source.text[span.start : span.end]
+    text = span.source.text
+    written = text[span.start : span.end]
     right = meant(name, known)
     if right is None or written not in (name, f'"{name}"'):
+        return None
+    if right in given and len(re.findall(rf"\b{re.escape(right)}\b", text)) < 2:
         return None
     return Edit(span, written.replace(name, right))
 

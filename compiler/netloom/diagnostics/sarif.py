@@ -1,15 +1,14 @@
 """Diagnostics as SARIF 2.1.0, which code scanning services and editors read."""
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from netloom import __version__
 from netloom.diagnostics.catalogue import page, prose_of, summary
 from netloom.diagnostics.codes import CODES
-from netloom.diagnostics.diagnostic import Diagnostic, Edit, Note, Span
+from netloom.diagnostics.diagnostic import Diagnostic, Edit, Note, Source, Span
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -73,7 +72,7 @@ def _related(number: int, note: tuple[str, Span]) -> dict[str, Any]:
 
 
 def _location(span: Span, message: str = "") -> dict[str, Any]:
-    physical = {"artifactLocation": {"uri": _uri(span.source.name)}, "region": _region(span)}
+    physical = {"artifactLocation": {"uri": _uri(span.source)}, "region": _region(span)}
     location: dict[str, Any] = {"physicalLocation": physical}
     if message:
         location["message"] = {"text": message}
@@ -86,7 +85,7 @@ def _fix(edit: Edit, help: str | None) -> dict[str, Any]:
         "insertedContent": {"text": edit.replacement},
     }
     change = {
-        "artifactLocation": {"uri": _uri(edit.span.source.name)},
+        "artifactLocation": {"uri": _uri(edit.span.source)},
         "replacements": [replacement],
     }
     fix: dict[str, Any] = {"artifactChanges": [change]}
@@ -111,10 +110,7 @@ def _region(span: Span) -> dict[str, int]:
     }
 
 
-def _uri(name: str) -> str:
-    """A file's name as a URI: relative to the working folder where it lies below it."""
-    path = Path(os.path.abspath(name))
-    try:
-        return quote(path.relative_to(Path.cwd()).as_posix())
-    except ValueError:
-        return path.as_uri()
+def _uri(source: Source) -> str:
+    """A file as a URI, relative to the working folder where it lies below it."""
+    path = PurePath(source.path)
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())

@@ -26,6 +26,8 @@ class Call(NamedTuple):
     arguments: Sequence[ast.Argument]
     what: str
     """"operator `conv`", as messages call it."""
+    is_of_spec: bool = False
+    """Whether it is a block or network, which a spec defines."""
 
 
 def bind(declared: type[Declared], call: Call, names: Names, current: Value | None = None) -> Bound:
@@ -100,7 +102,9 @@ def _field_of(
         if field is None:
             message = f"{call.what} has no argument `{argument.name.text}`"
             name = argument.name
-            diagnostics.report(unknown_name("E203", message, name.span, name.text, by_name))
+            given = by_name if call.is_of_spec else ()
+            found = unknown_name("E203", message, name.span, name.text, by_name, given)
+            diagnostics.report(found)
             return None
     if field.name in bound.fields:
         message = f"`{field.name}` is given twice"

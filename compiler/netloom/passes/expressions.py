@@ -164,7 +164,7 @@ def _lookup(variable: ast.Variable, names: Names) -> Any:
         raise _failure("E216", f"`{variable.name}` is not known here", variable.span, help)
     message = f"there is no value named `{variable.name}` here"
     known = [*names.values, *names.facts]
-    raise Failed(unknown_name("E201", message, variable.span, variable.name, known))
+    raise Failed(unknown_name("E201", message, variable.span, variable.name, known, names.values))
 
 
 def _clean(value: Any) -> Any:

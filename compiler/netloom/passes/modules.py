@@ -112,7 +112,7 @@ class Modules:
                 known = [*other.definitions, *other.constants]
                 message = f'"{item.path.value}" defines no `{wanted}`'
                 span = imported.name.span
-                self.diagnostics.report(unknown_name("E201", message, span, wanted, known))
+                self.diagnostics.report(unknown_name("E201", message, span, wanted, known, known))
                 module.damaged |= {name.text}
                 module.constants[name.text] = POISON
 

@@ -174,13 +174,14 @@ class Stages:
     def unknown(self, call: ast.Call, place: Place, first: bool = False) -> Diagnostic:
         """The report of a name that nothing that can stand there has."""
         name, values = call.name, place.names.values.items()
-        known = {*Op.registry, *place.module.definitions}
-        known |= {each for each, value in values if isinstance(value, Instance)}
+        given = {*place.module.definitions}
+        given |= {each for each, value in values if isinstance(value, Instance)}
         message = f"there is no operator or block `{name.text}`"
         if first and call.arguments is None:
-            known |= place.names.tensor_names()
+            given |= place.names.tensor_names()
             message = f"there is no operator, block or value `{name.text}`"
-        return unknown_name("E202", message, name.span, name.text, known)
+        known = {*Op.registry, *given}
+        return unknown_name("E202", message, name.span, name.text, known, given)
 
     # One method for each kind of stage.
 
@@ -220,7 +221,7 @@ class Stages:
         try:
             self.construction.spend(stage.span)
             signature = parameter_signature(block.parameters, Names(module.constants))
-            call = Call(stage.name, stage.arguments or (), f"block `{name}`")
+            call = Call(stage.name, stage.arguments or (), f"block `{name}`", True)
             arguments = bind_fields(signature, call, place.names).fields
             tensors = {each.name for each in signature if each.is_operand}
             scope = Scope("block", path, entry)
@@ -297,7 +298,7 @@ class Stages:
                 *(input_field(each) for each in declared[1:]),
                 *parameter_signature(network.parameters, Names(module.constants)),
             ]
-            call = Call(stage.name, stage.arguments or (), f"network `{name}`")
+            call = Call(stage.name, stage.arguments or (), f"network `{name}`", True)
             fields = bind_fields(signature, call, place.names).fields
             inputs = {each.name.text: fields.pop(each.name.text) for each in declared[1:]}
             inputs = {each.name.text: entry for each in declared[:1]} | inputs
@@ -334,7 +335,7 @@ class Stages:
             raise Poisoned
         if head.text not in names:
             message = f"network `{definition.node.name.text}` has no head `{head.text}`"
-            raise Failed(unknown_name("E201", message, head.span, head.text, names))
+            raise Failed(unknown_name("E201", message, head.span, head.text, names, names))
         return results[names.index(head.text)]
 
     def _gate(

@@ -193,7 +193,7 @@ class Statements:
             return value
         message = f"there is no value named `{name.text}` here"
         known = place.names.tensor_names()
-        raise Failed(unknown_name("E201", message, name.span, name.text, known))
+        raise Failed(unknown_name("E201", message, name.span, name.text, known, known))
 
     def _require(self, statement: ast.Require, place: Place) -> None:
         if self.construction.visiting:

@@ -49,7 +49,8 @@ def check_trainings(
             continue
         if name.text not in networks:
             message = f"there is no network `{name.text}` to train"
-            diagnostics.report(unknown_name("E201", message, name.span, name.text, networks))
+            found = unknown_name("E201", message, name.span, name.text, networks, networks)
+            diagnostics.report(found)
         elif name.text in first:
             note = Note("the first one is here", first[name.text].span)
             message = f"network `{name.text}` has two train sections"

@@ -111,12 +111,16 @@ def _never_closed(source: Source, start: int, before: int, edit: Edit | None = N
     return Diagnostic("E103", message, Span(source, start, start + 1), help=help_line, edit=edit)
 
 
+_PLAIN_ARGUMENTS = re.compile(r'(?=[^\n]*[0-9,=])(?:[\w\s.,+*/%"-]|=(?!=))+')
+"""What can stand in brackets: no more brackets, no comparison; and not the half of a name."""
+
+
 def _closed_on_its_line(source: Source, end: int) -> Edit | None:
     """What closes, at `end`, the one bracket that this line opens and does not close."""
     begin = source.text.rfind("\n", 0, end) + 1
     line = source.text[begin:].split("\n", 1)[0]
     opened = [each for each in open_brackets(line) if line[each] != "{"]
-    if len(opened) != 1 or begin + opened[0] >= end:
+    if len(opened) != 1 or not _PLAIN_ARGUMENTS.fullmatch(line[opened[0] + 1 : end - begin]):
         return None
     return Edit(Span(source, end, end), _CLOSING[line[opened[0]]])
 
