@@ -9,7 +9,7 @@ from netloom.ir.op import Op
 from netloom.ir.types import shape_text
 from netloom.ops.gate import Gate
 from netloom.ops.merge import Add, Concat, Mul, projection
-from netloom.ops.operands import all_equal
+from netloom.ops.operands import all_equal, differing_axis
 from netloom.passes.binding import (
     Call,
     bind,
@@ -31,6 +31,7 @@ from netloom.passes.expressions import (
     whole_number_of,
 )
 from netloom.passes.modules import Definition
+from netloom.passes.origins import origins
 from netloom.passes.scopes import Naming, OpenScope, is_single, names_given, placing_stages
 from netloom.passes.sharing import pair_weights
 from netloom.syntax import ast
@@ -493,7 +494,10 @@ def _check_identity(entry: Value, body: Value, stage: ast.Residual) -> None:
     if projected:
         help = f"project what enters: `shortcut {{ {projected} }}` behind the body"
     label = f"this gives {body.type}"
-    notes = (Note(f"what enters is {entry.type}", entry.span),)
+    notes: tuple[Note, ...] = (Note(f"what enters is {entry.type}", entry.span),)
+    axis = differing_axis(body.type.shape, entry.type.shape)
+    if axis is not None:
+        notes += origins((body, entry), axis, shown=(stage.body.span, entry.span))
     raise Failed(Diagnostic("E208", message, stage.body.span, label, notes, help))
 
 
