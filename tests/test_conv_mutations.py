@@ -37,6 +37,8 @@ def changed(record: Any, **fields: Any) -> Any:
     if isinstance(record, tuple):
         return record._replace(**fields)  # type: ignore[attr-defined]
     other = copy(record)
+    for answer in [name for name in vars(other) if name.startswith("_")]:
+        del other.__dict__[answer]
     other.__dict__.update(fields)
     return other
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from netloom.compile import check_file
 from netloom.diagnostics import CODES, Diagnostic, Failed
 from netloom.emit.files import write_atomically
 from netloom.limits import DEFAULT
@@ -340,6 +341,19 @@ STRUCTURE = [
     ),
     Mistake("a count before it is known", "E216", net("conv(«params», 3)"), "`require` only"),
     Mistake("a field before it is known", "E216", net("conv(«rf»(image), 3)"), "`require` only"),
+    Mistake(
+        "weights that cannot be shared",
+        "E220",
+        net("share c = conv(4, 3)\na = ‹c›\nb = a -> «c»"),
+        "same channels",
+        "first call",
+    ),
+    Mistake(
+        "a call of something shared in a brace",
+        "E221",
+        net("share c = conv(3, 1)\nconcat { { relu -> «c» -> conv(2, 1) -> relu } in }"),
+        "call it there",
+    ),
     Mistake("an endless repeat", "E217", net("«repeat 1_000_000_000 { relu }»"), "--limit"),
     Mistake("no head", "E218", "network «n» { input x: float32[N, 3] }", "`head logits = …`"),
     Mistake(
@@ -402,10 +416,18 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int]:
     return diagnostic.span.start, diagnostic.span.end
 
 
+def _importing(folder: Path, path: str) -> Path:
+    main = folder / "main.loom"
+    main.write_text(f'from "{path}" import net\n')
+    return main
+
+
 FILES: dict[str, Callable[[Path], object]] = {
     "E001": lambda folder: read(folder / "none.loom"),
     "E002": lambda folder: from_bytes("net.loom", b"\x7fELF\x02\x01\xff"),
     "E003": lambda folder: from_bytes("net.loom", b"#" * (DEFAULT.text + 1)),
+    "E106": lambda folder: check_file(_importing(folder, "../other.loom")),
+    "E107": lambda folder: check_file(_importing(folder, "main.loom")),
     "E004": lambda folder: create(folder, "net", force=False),
     "E005": lambda folder: write_atomically(folder / "file" / "model.py", [b""]),
 }

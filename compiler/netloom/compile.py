@@ -93,6 +93,10 @@ def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
     for name, built in build(module, Settings(settings), limits, diagnostics).items():
         network = Network(built.graph, fields(built.graph), costs(built.graph))
         check_contracts(built, network.fields, network.costs, diagnostics)
+        if network.cost.params > limits.parameters:
+            message = f"network `{name}` has more than {limits.parameters:,} parameters"
+            help = limits.raised_by("parameters")
+            diagnostics.report(Diagnostic("E217", message, built.graph.span, help=help))
         if built.sound:
             networks[name] = network
     graphs = {name: network.graph for name, network in networks.items()}

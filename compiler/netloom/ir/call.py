@@ -7,7 +7,7 @@ classes of `emit/torch/library.py`, which PyTorch lacks and the emitted file con
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from netloom.ir.graph import Value
@@ -22,18 +22,25 @@ class Option(NamedTuple):
     default: Literal = None
 
 
-class Function(NamedTuple):
+NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Function:
     """A function applied in `forward`: `torch.cat([a, b], dim=1)`.
 
     `name` may be an infix operator such as `+`. Arguments are values, lists of values or literals.
     """
 
-    name: str
-    arguments: "tuple[Value | list[Value] | Literal, ...]"
-    options: Mapping[str, Option] = MappingProxyType({})
+    def __init__(
+        self,
+        name: str,
+        arguments: "tuple[Value | list[Value] | Literal, ...]",
+        options: Mapping[str, Option] = NONE,
+    ) -> None:
+        self.name, self.arguments, self.options = name, arguments, options
 
 
-class Module(NamedTuple):
+class Module:
     """A layer made in `__init__` and called in `forward` with `inputs` and `call_options`.
 
     `function` is the stateless way to write the same thing in `forward`, where there is one.
@@ -42,13 +49,19 @@ class Module(NamedTuple):
     path of indices; the empty path is the returned value itself.
     """
 
-    target: str
-    arguments: tuple[Literal, ...]
-    inputs: "tuple[Value, ...]"
-    options: Mapping[str, Option] = MappingProxyType({})
-    call_options: "Mapping[str, Value | Literal]" = MappingProxyType({})
-    function: Function | None = None
-    picks: tuple[tuple[int, ...], ...] = ((),)
+    def __init__(
+        self,
+        target: str,
+        arguments: tuple[Literal, ...],
+        inputs: "tuple[Value, ...]",
+        options: Mapping[str, Option] = NONE,
+        call_options: "Mapping[str, Value | Literal]" = NONE,
+        function: Function | None = None,
+        picks: tuple[tuple[int, ...], ...] = ((),),
+    ) -> None:
+        self.target, self.arguments, self.inputs = target, arguments, inputs
+        self.options, self.call_options = options, call_options
+        self.function, self.picks = function, picks
 
 
 Call = Function | Module

@@ -4,8 +4,9 @@ An operator is one final, frozen class in `ops/`, and everything about it stands
 local facts; the passes compose them. What a class does not say means: pointwise, weightless, free.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from netloom.ir.call import Call
 from netloom.ir.declared import Declared
@@ -39,10 +40,30 @@ class Parameter(NamedTuple):
     dtype: DType = "float32"
 
 
+def _once(name: str, rule: "Callable[[Op], Any]") -> "Callable[[Op], Any]":
+    """A rule that is asked by several passes and answered once: an operator never changes."""
+    key = f"_{name}"
+
+    @wraps(rule)
+    def answer(self: "Op") -> Any:
+        known = self.__dict__
+        if key not in known:
+            known[key] = rule(self)
+        return known[key]
+
+    return answer
+
+
 class Op(Declared, family="operator"):
     """An operator with its operands and arguments; an instance is a node of the graph."""
 
     required_rules = (("result", "results"), "torch", "onnx")
+
+    def __init_subclass__(cls, name: str = "", family: str = "") -> None:
+        super().__init_subclass__(name, family)
+        for rule in ("result", "window", "params"):
+            if rule in cls.__dict__:
+                setattr(cls, rule, _once(rule, cls.__dict__[rule]))
 
     identity_in_inference: ClassVar[bool] = False
     """Whether the operator only acts in training (dropout) and is left out of what is exported."""

@@ -53,7 +53,7 @@ def _build_network(
     network: ast.Network, module: Module, settings: Settings, construction: Construction
 ) -> Built:
     scope = Scope("network", "", None)
-    names = Names(dict(module.constants), functions=BUILD_FUNCTIONS)
+    names = Names(dict(module.constants), functions=BUILD_FUNCTIONS, limits=construction.limits)
     opened = OpenScope(scope, names_given(network.statements))
     place = Place(names, opened, None, module, "network")
     try:

@@ -10,11 +10,11 @@ from netloom.ir.dims import Dim, Symbolic, is_unwieldy
 from netloom.ir.equality import Proved
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, shape_text
+from netloom.limits import DEFAULT, Limits
 from netloom.passes.comparison import compare
 from netloom.syntax import ast
 
 LARGEST = 2**63 - 1
-MAXIMUM_ELEMENTS = 10_000
 
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -44,9 +44,11 @@ class Names:
         entry: Value | Poison | None = None,
         functions: Mapping[str, Callable[[Value], Any]] = NOTHING,
         facts: Mapping[str, Any] = NOTHING,
+        limits: Limits = DEFAULT,
     ) -> None:
         self.values: dict[str, Any] = {} if values is None else values
         self.entry, self.functions, self.facts = entry, functions, facts
+        self.limits = limits
 
     def tensor_names(self) -> set[str]:
         """The names that stand for values of the network."""
@@ -54,7 +56,7 @@ class Names:
 
     def inner(self, entry: Value | Poison | None) -> "Names":
         """The names inside a brace: those outside can be read, new ones stay inside."""
-        return Names(dict(self.values), entry, self.functions, self.facts)
+        return Names(dict(self.values), entry, self.functions, self.facts, self.limits)
 
 
 def shape_of(value: Value) -> Shape:
@@ -147,9 +149,10 @@ def _sequence(expression: ast.Sequence, names: Names) -> tuple[Any, ...]:
     while waiting:
         here = waiting.pop()
         count += len(here)
-        if count > MAXIMUM_ELEMENTS:
-            message = f"this list has more than {MAXIMUM_ELEMENTS:,} elements"
-            raise _failure("E217", message, expression.span)
+        if count > names.limits.elements:
+            message = f"this list has more than {names.limits.elements:,} elements"
+            help = names.limits.raised_by("elements")
+            raise _failure("E217", message, expression.span, help)
         waiting += [item for item in here if isinstance(item, tuple)]
     return items
 

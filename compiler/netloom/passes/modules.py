@@ -81,7 +81,7 @@ class Modules:
 
     def _constant(self, item: ast.Let, module: Module) -> Any:
         try:
-            return evaluate(item.value, Names(module.constants))
+            return evaluate(item.value, Names(module.constants, limits=self.limits))
         except Failed as failure:
             for diagnostic in failure.diagnostics:
                 self.diagnostics.report(diagnostic)

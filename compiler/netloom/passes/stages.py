@@ -231,7 +231,12 @@ class Stages:
             scope.tensors = {key: arguments[key] for key in tensors}
             scope.defaults = {each.name: each.default for each in signature if not each.required}
             inner = Place(
-                Names({**module.constants, **arguments}, entry, BUILD_FUNCTIONS),
+                Names(
+                    {**module.constants, **arguments},
+                    entry,
+                    BUILD_FUNCTIONS,
+                    limits=self.construction.limits,
+                ),
                 OpenScope(scope, names_given(block.statements)),
                 entry,
                 module,
@@ -308,7 +313,12 @@ class Stages:
             scope.tensors = inputs
             scope.defaults = {each.name: each.default for each in signature if not each.required}
             inner = Place(
-                Names({**module.constants, **fields}, None, BUILD_FUNCTIONS),
+                Names(
+                    {**module.constants, **fields},
+                    None,
+                    BUILD_FUNCTIONS,
+                    limits=self.construction.limits,
+                ),
                 OpenScope(scope, names_given(network.statements)),
                 None,
                 module,

@@ -1,58 +1,59 @@
 """The syntax tree: records named after the grammar's rules, with spans and no behaviour.
 
-Named tuples, because a tree of a hundred thousand lines is made of a million of them.
+They are tuples, because a tree of a hundred thousand lines is made of a million of them.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from netloom.diagnostics import Span
+from netloom.syntax.record import Record
 
 # ruff: noqa: D101  the grammar rule of the same name is each record's documentation
 
 
-class Name(NamedTuple):
+class Name(Record):
     text: str
     span: Span
 
 
-class Number(NamedTuple):
+class Number(Record):
     value: int | float
     span: Span
 
 
-class Text(NamedTuple):
+class Text(Record):
     value: str
     span: Span
 
 
-class Truth(NamedTuple):
+class Truth(Record):
     value: bool
     span: Span
 
 
-class Sequence(NamedTuple):
+class Sequence(Record):
     items: tuple["Expression", ...]
     span: Span
 
 
-class Variable(NamedTuple):
+class Variable(Record):
     name: str
     span: Span
 
 
-class Incoming(NamedTuple):
+class Incoming(Record):
     """`in`: the value that enters the innermost brace."""
 
     span: Span
 
 
-class Attribute(NamedTuple):
+class Attribute(Record):
     of: "Expression"
     name: Name
     span: Span
 
 
-class Element(NamedTuple):
+class Element(Record):
     """`list[position]`, counted from 0."""
 
     of: "Expression"
@@ -60,7 +61,7 @@ class Element(NamedTuple):
     span: Span
 
 
-class Application(NamedTuple):
+class Application(Record):
     """A call inside an expression: `rf(features)`, `cross_entropy(logits, label)`."""
 
     name: Name
@@ -68,7 +69,7 @@ class Application(NamedTuple):
     span: Span
 
 
-class Unary(NamedTuple):
+class Unary(Record):
     """`-x` or `not x`."""
 
     operator: str
@@ -76,7 +77,7 @@ class Unary(NamedTuple):
     span: Span
 
 
-class Chain(NamedTuple):
+class Chain(Record):
     """`first op x op y …` of one precedence level, flat: a long sum is not a deep tree."""
 
     first: "Expression"
@@ -99,20 +100,20 @@ Expression = (
 )
 
 
-class Argument(NamedTuple):
+class Argument(Record):
     name: Name | None
     value: Expression
     span: Span
 
 
-class Parameter(NamedTuple):
+class Parameter(Record):
     name: Name
     type: Name
     default: Expression | None
     span: Span
 
 
-class Call(NamedTuple):
+class Call(Record):
     """A stage of a pipeline: an operator, block or network with arguments, or a value by its name.
 
     `head` chooses one of several heads of a network: `deepid.embedding`.
@@ -124,12 +125,12 @@ class Call(NamedTuple):
     span: Span
 
 
-class Body(NamedTuple):
+class Body(Record):
     statements: tuple["Statement", ...]
     span: Span
 
 
-class Join(NamedTuple):
+class Join(Record):
     """`concat { … }`, `add { … }`, `mul { … }`; each branch starts from the entering value."""
 
     kind: Name
@@ -138,14 +139,14 @@ class Join(NamedTuple):
     span: Span
 
 
-class Gate(NamedTuple):
+class Gate(Record):
     """`gate { … }`: multiplies what enters by what the body makes of it."""
 
     body: Body
     span: Span
 
 
-class Residual(NamedTuple):
+class Residual(Record):
     """`residual { body } shortcut { … }`, or with a condition, without which only the body is."""
 
     condition: Expression | None
@@ -154,13 +155,13 @@ class Residual(NamedTuple):
     span: Span
 
 
-class Shortcut(NamedTuple):
+class Shortcut(Record):
     condition: Expression | None
     body: Body
     span: Span
 
 
-class Repeat(NamedTuple):
+class Repeat(Record):
     """`repeat n { … }`, `repeat i in a..b { … }` (b not included) or `repeat x in list { … }`.
 
     `stop` is None for a list, which is then `start`; `start` is None for a count.
@@ -176,44 +177,44 @@ class Repeat(NamedTuple):
 Stage = Call | Incoming | Join | Gate | Residual | Repeat
 
 
-class Pipeline(NamedTuple):
+class Pipeline(Record):
     stages: tuple[Stage, ...]
     span: Span
 
 
-class Input(NamedTuple):
+class Input(Record):
     name: Name
     dtype: Name
     dims: tuple[Expression, ...]
     span: Span
 
 
-class Target(NamedTuple):
+class Target(Record):
     name: Name
     dtype: Name
     dims: tuple[Expression, ...]
     span: Span
 
 
-class Head(NamedTuple):
+class Head(Record):
     mode: Literal["train", "infer"] | None
     name: Name
     pipeline: Pipeline | None
     span: Span
 
 
-class Require(NamedTuple):
+class Require(Record):
     condition: Expression
     span: Span
 
 
-class Let(NamedTuple):
+class Let(Record):
     name: Name
     value: Expression
     span: Span
 
 
-class Share(NamedTuple):
+class Share(Record):
     """`share name = block(…)`: one instance, whose every call has the same weights."""
 
     name: Name
@@ -221,21 +222,21 @@ class Share(NamedTuple):
     span: Span
 
 
-class Return(NamedTuple):
+class Return(Record):
     """`return a, b`: the results of a block that has several."""
 
     names: tuple[Name, ...]
     span: Span
 
 
-class If(NamedTuple):
+class If(Record):
     condition: Expression
     then: Body
     otherwise: "Body | If | None"
     span: Span
 
 
-class Flow(NamedTuple):
+class Flow(Record):
     """`pipeline`, `name = pipeline` or `a, b = pipeline`."""
 
     names: tuple[Name, ...]
@@ -246,27 +247,27 @@ class Flow(NamedTuple):
 Statement = Input | Target | Head | Require | Let | Share | If | Flow | Return
 
 
-class Network(NamedTuple):
+class Network(Record):
     name: Name
     parameters: tuple[Parameter, ...]
     statements: tuple[Statement, ...]
     span: Span
 
 
-class Block(NamedTuple):
+class Block(Record):
     name: Name
     parameters: tuple[Parameter, ...]
     statements: tuple[Statement, ...]
     span: Span
 
 
-class Setting(NamedTuple):
+class Setting(Record):
     name: Name
     value: Expression
     span: Span
 
 
-class Calls(NamedTuple):
+class Calls(Record):
     """A setting that is a list of calls, one after the other: `augment { hflip rotate(10) }`."""
 
     name: Name
@@ -274,13 +275,13 @@ class Calls(NamedTuple):
     span: Span
 
 
-class Train(NamedTuple):
+class Train(Record):
     network: Name
     settings: tuple[Setting | Calls, ...]
     span: Span
 
 
-class Imported(NamedTuple):
+class Imported(Record):
     """One name of an import, and the name that it gets here."""
 
     name: Name
@@ -288,7 +289,7 @@ class Imported(NamedTuple):
     span: Span
 
 
-class Imports(NamedTuple):
+class Imports(Record):
     """`from "resnet.loom" import stage, basic as plain`."""
 
     path: Text
@@ -299,7 +300,7 @@ class Imports(NamedTuple):
 Item = Imports | Let | Network | Block | Train
 
 
-class File(NamedTuple):
+class File(Record):
     """A whole spec. `damaged` are the names of what could not be read because of mistakes in it."""
 
     version: int | None
