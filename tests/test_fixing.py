@@ -1,6 +1,7 @@
 """Edits: what is certain is put right, what is not is left alone, and no file is made worse."""
 
 import os
+import random
 import stat
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,7 @@ from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.diagnostics.fixing import Fixed, fix
 from netloom.diagnostics.names import meant
 from netloom.syntax.source import from_bytes
-from specimens import net
+from specimens import ROOT, net
 
 TRAINED = """\
 network net {
@@ -156,6 +157,23 @@ def test_what_is_not_certain_is_left_alone(name: str) -> None:
     found = fixed(text.encode())
     assert (found.content.decode(), found.changes) == (text, ())
     assert found.left
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_slip_in_a_sound_spec_is_not_made_worse(seed: int) -> None:
+    chance = random.Random(seed)
+    text = (ROOT / "specs" / "googlenet_digits.loom").read_text(encoding="utf-8")
+    for _ in range(20):
+        at = chance.randrange(len(text))
+        wrong = text[:at] + chance.choice(["", text[at] * 2, *"xy_(){};"]) + text[at + 1 :]
+        before, after = mistakes(Source("net.loom", wrong)), fixed(wrong.encode())
+        assert _syntax_errors(after.left) <= _syntax_errors(before)
+        assert bool(after.changes) == (after.content != wrong.encode())
+        assert fixed(after.content)[:2] == (after.content, ())
+
+
+def _syntax_errors(found: tuple[Diagnostic, ...]) -> int:
+    return sum(diagnostic.code.startswith("E1") for diagnostic in found)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,17 @@ class Result(NamedTuple):
     diff: str = ""
 
 
+def _print_limits(wanted: bool) -> None:
+    """Every limit with its default and what it bounds."""
+    if not wanted:
+        return
+    from netloom.limits import DEFAULT, DESCRIPTIONS
+
+    for name, number in DEFAULT._asdict().items():
+        print(f"{name:<12}{number:>18,}  {DESCRIPTIONS[name]}")
+    raise typer.Exit
+
+
 @app.command()
 def check(
     paths: Annotated[
@@ -49,6 +60,12 @@ def check(
     ] = False,
     diff: Annotated[
         bool, typer.Option("--diff", help="With --fix: show the changes, write nothing.")
+    ] = False,
+    _limits: Annotated[
+        bool,
+        typer.Option(
+            "--limits", callback=_print_limits, is_eager=True, help="Show what a spec may ask for."
+        ),
     ] = False,
 ) -> None:
     """Check specs: syntax, names, shapes, contracts, training. Every mistake is reported."""
