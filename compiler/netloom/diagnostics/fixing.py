@@ -60,13 +60,11 @@ def described(edit: Edit) -> str:
     source, start, end = edit.span
     line, column = source.position(start)
     before, after = source.text[start:end], edit.replacement.strip()
-    what = (
-        f"{before} -> {after}"
-        if before and after
-        else f"remove {before}"
-        if before
-        else f"add {after}"
-    )
+    what = f"{before} -> {after}"
+    if not before:
+        what = f"add {after}"
+    elif not after:
+        what = f"remove {before}"
     return f"{source.name}:{line}:{column}: {what}"
 
 
