@@ -37,6 +37,7 @@ tables: .venv/ready
 
 docs: .venv/ready
 	$(BIN)/python -m netloom.emit.reference > docs/reference.md
+	$(BIN)/python -m netloom.diagnostics.catalogue > docs/diagnostics.md
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache runs demo-run dist

@@ -101,7 +101,7 @@ def test_branches_start_from_the_value_that_enters() -> None:
 
 
 def test_names_inside_a_brace_stay_inside() -> None:
-    with pytest.raises(Failed, match="no operator or block `a`"):
+    with pytest.raises(Failed, match="no operator, block or value `a`"):
         graph("add { { a = relu }  tanh }\ny = a")
 
 

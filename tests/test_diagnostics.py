@@ -250,7 +250,7 @@ SHAPES = [
         "a shape that does not fit, two blocks down",
         "E208",
         "block basic(ch: int) { ‹relu›  residual «{ conv(ch, 3, pad=1) }» }\n"
-        "block stage(ch: int) { ‹basic(ch)› }\n" + net("conv(8, 1)\n‹stage(16)›"),
+        "block stage(ch: int) { ‹basic(ch)› }\n" + net("‹conv(8, 1)›\n‹stage(16)›"),
         "`shortcut { conv(16, 1) }`",
         "in this call of `stage`",
     ),

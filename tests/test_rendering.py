@@ -25,12 +25,21 @@ block stage(ch: int) {
 
 """
 
+UNET = """\
+down = conv(16, 3, stride=2, pad=1) -> batchnorm -> relu
+maxpool(3, stride=2)
+conv(32, 3, pad=1) -> relu
+up = upsample(2) -> relu
+concat { in down }
+"""
+
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("residual", STAGES + net("conv(16, 3)\nstage(32)")),
         ("joined", net("concat {\n    conv(4, 1)\n    conv(5, 3) -> relu\n}", "N, 3, h, w")),
+        ("origins", net(UNET, "N, 3, 110, 110")),
         ("refuted", net("a = conv(4, 3)\nrequire rf(a) == 5 and params == 3")),
         ("syntax", 'network net {\n    relu ->\n}\n\nnetwork two {\n    conv(4, "3)\n}\n'),
     ],

@@ -48,7 +48,17 @@ def _options(
 def run() -> int:
     """Runs one command; its exit code."""
     # Each command registers itself; the heavy imports are inside the functions.
-    from netloom.cli import check, compile, doctor, explain, export, run, train, verify  # noqa: F401
+    from netloom.cli import (  # noqa: F401
+        check,
+        compile,
+        doctor,
+        explain,
+        explain_error,
+        export,
+        run,
+        train,
+        verify,
+    )
 
     # Threads that spin while waiting make training ten times slower where anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

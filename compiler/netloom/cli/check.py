@@ -1,13 +1,49 @@
-"""`netloom check`: is the spec right?"""
+"""`netloom check`: is the spec right? And with `--fix`: put right what is certain."""
 
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from netloom.cli.app import Json, app, print_json
-from netloom.cli.checking import report
+from netloom.cli.app import Json, app, print_json, reporting
+from netloom.cli.arguments import LimitTexts, Settings
 from netloom.diagnostics import Diagnostic, Failed
+
+if TYPE_CHECKING:
+    from netloom.compile import Spec
+    from netloom.limits import Limits
+
+
+class Format(StrEnum):
+    """How the mistakes are told."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+class Result(NamedTuple):
+    """What is known of one file: the checked spec or its mistakes, and what was changed in it."""
+
+    path: str
+    spec: "Spec | None"
+    mistakes: tuple[Diagnostic, ...] = ()
+    changes: tuple[str, ...] = ()
+    diff: str = ""
+
+
+def _print_limits(wanted: bool) -> None:
+    """Every limit with its default and what it bounds."""
+    if not wanted:
+        return
+    from netloom.limits import DEFAULT, DESCRIPTIONS
+
+    for name, number in DEFAULT._asdict().items():
+        print(f"{name:<12}{number:>18,}  {DESCRIPTIONS[name]}")
+    raise typer.Exit
 
 
 @app.command()
@@ -15,54 +51,127 @@ def check(
     paths: Annotated[
         list[Path], typer.Argument(metavar="SPEC", help="Specs, or folders with specs.")
     ],
+    set: Settings = None,
+    limit: LimitTexts = None,
+    format: Annotated[Format, typer.Option(help="How to tell the mistakes.")] = Format.TEXT,
     json: Json = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Put right what is certain, and check again.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="With --fix: show the changes, write nothing.")
+    ] = False,
+    _limits: Annotated[
+        bool,
+        typer.Option(
+            "--limits", callback=_print_limits, is_eager=True, help="Show what a spec may ask for."
+        ),
+    ] = False,
 ) -> None:
     """Check specs: syntax, names, shapes, contracts, training. Every mistake is reported."""
-    results = [_check_one(path, quiet=json) for path in _specs(paths, json)]
-    if json:
-        print_json({"ok": all(result["ok"] for result in results), "files": results})
-    if not all(result["ok"] for result in results):
+    from netloom.cli.checking import check_all
+    from netloom.limits import raised
+
+    form = Format.JSON if json else format
+    if diff and (not fix or form is not Format.TEXT):
+        raise typer.BadParameter("it goes with --fix, and shows text", param_hint="--diff")
+    with reporting(form is Format.JSON):
+        limits = raised(limit or ())
+    if form is Format.TEXT and not fix:
+        raise typer.Exit(check_all(paths, set or (), limits))
+    examine = _fixed(set or (), limits, write=not diff) if fix else _checked(set or (), limits)
+    results = [result for path in paths for result in _results(path, examine)]
+    _tell(results, form)
+    if any(result.mistakes or result.diff for result in results):
         raise typer.Exit(1)
 
 
-def _specs(paths: list[Path], json: bool) -> list[Path]:
-    """The specs that are meant: files as they are, folders by their `*.loom`."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(path.rglob("*.loom"))
-        if not inside:
-            failure = Failed(Diagnostic("E001", f"there is no spec (`*.loom`) in `{path}`"))
-            if json:
-                print_json({"ok": False, "diagnostics": [failure.diagnostics[0].as_json()]})
-            else:
-                report(failure)
-            raise typer.Exit(1)
-        found += inside
-    return found
-
-
-def _check_one(path: Path, quiet: bool) -> dict[str, Any]:
-    from netloom.compile import check_file
-    from netloom.emit.summary import number
+def _results(path: Path, examine: Callable[[str], Result]) -> list[Result]:
+    """The results of the specs that a path means."""
+    from netloom.cli.checking import specs_in
 
     try:
-        spec = check_file(path)
+        specs = specs_in(path)
     except Failed as failure:
-        if not quiet:
-            report(failure)
-        found = [diagnostic.as_json() for diagnostic in failure.diagnostics]
-        return {"file": str(path), "ok": False, "networks": {}, "diagnostics": found}
+        return [Result(str(path), None, failure.diagnostics)]
+    return [examine(spec) for spec in specs]
+
+
+def _checked(settings: Sequence[str], limits: "Limits") -> Callable[[str], Result]:
+    """What checks a file."""
+    from netloom.compile import check_file
+
+    def examine(path: str) -> Result:
+        try:
+            return Result(path, check_file(path, settings, limits))
+        except Failed as failure:
+            return Result(path, None, failure.diagnostics)
+
+    return examine
+
+
+def _fixed(settings: Sequence[str], limits: "Limits", write: bool) -> Callable[[str], Result]:
+    """What puts a file right, as far as that is certain, and checks what has come out."""
+    from netloom.cli.fixing import fix_file, unified_diff
+
+    def examine(path: str) -> Result:
+        try:
+            before, fixed, spec = fix_file(path, settings, limits, write)
+        except Failed as failure:
+            return Result(path, None, failure.diagnostics)
+        diff = "" if write else unified_diff(path, before, fixed.content)
+        return Result(path, spec, fixed.left, fixed.changes, diff)
+
+    return examine
+
+
+def _tell(results: Sequence[Result], form: Format) -> None:
+    """Prints the results in the form that was asked for."""
+    mistakes = [mistake for result in results for mistake in result.mistakes]
+    match form:
+        case Format.TEXT:
+            for result in results:
+                _print(result)
+        case Format.JSON:
+            ok = not mistakes
+            print_json({"ok": ok, "files": [_as_json(result) for result in results]})
+        case Format.GITHUB:
+            from netloom.diagnostics.github import github
+
+            print(github(mistakes), end="")
+        case Format.SARIF:
+            from netloom.diagnostics.sarif import sarif
+
+            print_json(sarif(mistakes))
+
+
+def _print(result: Result) -> None:
+    """What was changed, or would be, and then what a check says."""
+    from netloom.cli.checking import print_sound, report
+
+    if result.diff:
+        print(result.diff, end="")
+    else:
+        for change in result.changes:
+            print(change)
+    if result.mistakes:
+        report(Failed(*result.mistakes))
+    elif result.spec and not result.diff:
+        print_sound(result.path, result.spec)
+
+
+def _as_json(result: Result) -> dict[str, Any]:
     networks = {}
-    for name, network in spec.networks.items():
+    for name, network in (result.spec.networks if result.spec else {}).items():
         macs = network.cost.macs
         networks[name] = {
             "params": network.cost.params,
             "macs": macs if isinstance(macs, int) else str(macs),
         }
-        if not quiet:
-            cost = f"{number(network.cost.params)} parameters, {number(macs)} MACs"
-            print(f"{path}: {name} is sound, {cost}")
-    return {"file": str(path), "ok": True, "networks": networks, "diagnostics": []}
+    return {
+        "file": result.path,
+        "ok": not result.mistakes,
+        "networks": networks,
+        "changes": list(result.changes),
+        "diagnostics": [mistake.as_json() for mistake in result.mistakes],
+    }

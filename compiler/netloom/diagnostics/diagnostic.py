@@ -1,7 +1,7 @@
 """Spans, notes and diagnostics: plain data, rendered elsewhere."""
 
 import bisect
-from collections.abc import Iterable
+import os
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,6 +13,12 @@ class Source:
 
     def __init__(self, name: str, text: str) -> None:
         self.name, self.text = name, text
+
+    @property
+    def path(self) -> str:
+        """The file's path, relative to the working folder where it lies below it."""
+        relative = os.path.relpath(self.name)
+        return os.path.abspath(self.name) if relative.startswith(os.pardir) else relative
 
     @cached_property
     def line_starts(self) -> list[int]:
@@ -54,8 +60,18 @@ class Note(NamedTuple):
     span: Span | None = None
 
 
+class Edit(NamedTuple):
+    """A correction that is certain: what is at the span is replaced."""
+
+    span: Span
+    replacement: str
+
+
 class Diagnostic(NamedTuple):
-    """One mistake: `message` says what, `span` where, `notes` why, `help` what to write instead."""
+    """One mistake: `message` says what, `span` where, `notes` why, `help` what to write instead.
+
+    `edit` is there only where nobody could have meant anything else.
+    """
 
     code: str
     message: str
@@ -63,6 +79,7 @@ class Diagnostic(NamedTuple):
     label: str = ""
     notes: tuple[Note, ...] = ()
     help: str | None = None
+    edit: Edit | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data, with offsets in UTF-8 bytes as editors and CI systems count."""
@@ -76,6 +93,7 @@ class Diagnostic(NamedTuple):
                 {"message": note.message, "span": _span_as_json(note.span)} for note in self.notes
             ],
             "help": self.help,
+            "edit": _edit_as_json(self.edit),
         }
 
 
@@ -105,22 +123,13 @@ class Diagnostics:
             raise Failed(*sorted(self.found, key=_place))
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """A `help` line that names the nearest known name, or lists all when they are few."""
-    import difflib  # which costs a check without mistakes more than it would take to render one
-
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{near[0]}`?"
-    if 0 < len(names) <= 12:
-        return "one of " + ", ".join(f"`{known_name}`" for known_name in names)
-    return None
-
-
 def _place(diagnostic: Diagnostic) -> tuple[str, int]:
     span = diagnostic.span
     return (span.source.name, span.start) if span else ("", -1)
+
+
+def _edit_as_json(edit: Edit | None) -> dict[str, Any] | None:
+    return edit and {"span": _span_as_json(edit.span), "replacement": edit.replacement}
 
 
 def _span_as_json(span: Span | None) -> dict[str, Any] | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from netloom.diagnostics import Diagnostic, Failed
 
 
-def write_atomically(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Writes beside the target, flushes to the disk, renames.
+def write_atomically(
+    path: Path, chunks: Iterable[bytes | memoryview], mode: int | None = None
+) -> None:
+    """Writes beside the target, flushes to the disk, renames; `mode` are the permissions.
 
     Raises `Failed` (E005) where the folder is missing, read-only or full; the target is then as it
     was before.
@@ -22,7 +24,7 @@ def write_atomically(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
             file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_umask() if mode is None else mode)
         os.replace(temporary, path)
     except OSError as problem:
         if temporary:

@@ -20,12 +20,21 @@ Pair = tuple[int, int]
 class Reject(Exception):  # noqa: N818  a verdict on a call, not a fault of the program
     """A rule refuses a call. `at` names the argument or operand that is at fault, if one is.
 
+    `axis` is the one along which two operands disagree, if they have the same axes.
+
     Rules never see spans; `passes/build.py` finds the place in the text.
     """
 
-    def __init__(self, code: str, message: str, at: str | None = None, help: str | None = None):
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        at: str | None = None,
+        help: str | None = None,
+        axis: int | None = None,
+    ) -> None:
         super().__init__(message)
-        self.code, self.message, self.at, self.help = code, message, at, help
+        self.code, self.message, self.at, self.help, self.axis = code, message, at, help, axis
 
 
 REQUIRED: Any = object()

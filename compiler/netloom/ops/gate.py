@@ -2,12 +2,13 @@
 
 from netloom.ir.call import Function
 from netloom.ir.declared import Reject, operand
+from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Value
 from netloom.ir.node import Node
 from netloom.ir.op import Op
 from netloom.ir.types import Type
 from netloom.ir.window import POINT, Reach
-from netloom.ops.operands import all_equal, of_rank
+from netloom.ops.operands import all_equal, differing_axis, of_rank
 
 
 class Gate(Op, name="gate"):
@@ -31,7 +32,9 @@ class Gate(Op, name="gate"):
             help = (
                 "end it in `global_avgpool -> conv(…, 1) -> sigmoid`, or in `conv(1, …) -> sigmoid`"
             )
-            raise Reject("E208", message, "xs.1", help)
+            skip = 1 if isinstance(equal(self.by.type.shape[1], 1), Proved) else None
+            axis = differing_axis(self.x.type.shape, self.by.type.shape, skip)
+            raise Reject("E208", message, "xs.1", help, axis)
         return Type("float32", self.x.type.shape)
 
     def window_of(self, operand: Value) -> Reach:

@@ -3,12 +3,18 @@
 from netloom.ir.call import Function, Option
 from netloom.ir.declared import Reject, operand
 from netloom.ir.dims import Dim
-from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Value
 from netloom.ir.node import Local, Node
 from netloom.ir.op import Op
 from netloom.ir.types import Type
-from netloom.ops.operands import all_equal, channel_axis, disagreement, of_rank, same_shape
+from netloom.ops.operands import (
+    all_equal,
+    channel_axis,
+    differing_axis,
+    disagreement,
+    of_rank,
+    same_shape,
+)
 
 
 class Concat(Op, name="concat"):
@@ -23,13 +29,10 @@ class Concat(Op, name="concat"):
         channels: Dim = 0
         for index, x in enumerate(self.xs):
             of_rank(x, first.type.rank, at=f"xs.{index}")
-            others = zip(first.type.shape, x.type.shape, strict=True)
-            if not all(
-                position == axis or isinstance(equal(left, right), Proved)
-                for position, (left, right) in enumerate(others)
-            ):
+            different = differing_axis(first.type.shape, x.type.shape, skip=axis)
+            if different is not None:
                 help = "branches of a concat may differ in their channels only"
-                raise Reject("E208", disagreement(first, x), f"xs.{index}", help)
+                raise Reject("E208", disagreement(first, x), f"xs.{index}", help, different)
             channels = channels + x.type.shape[axis]
         shape[axis] = channels
         return Type("float32", tuple(shape))

@@ -52,7 +52,20 @@ def same_shape(left: Value, right: Value, at: str, help: str | None = None) -> N
     """Refuses two values unless their shapes are proved equal."""
     if all_equal(left.type.shape, right.type.shape):
         return
-    raise Reject("E208", disagreement(left, right), at, help)
+    axis = differing_axis(left.type.shape, right.type.shape)
+    raise Reject("E208", disagreement(left, right), at, help, axis)
+
+
+def differing_axis(left: Shape, right: Shape, skip: int | None = None) -> int | None:
+    """The first axis, other than `skip`, along which two shapes are not proved equal.
+
+    None where there is none, or where they do not have the same axes.
+    """
+    if len(left) != len(right):
+        return None
+    pairs = enumerate(zip(left, right, strict=True))
+    different = (i for i, pair in pairs if i != skip and not isinstance(equal(*pair), Proved))
+    return next(different, None)
 
 
 def disagreement(left: Value, right: Value) -> str:

@@ -4,7 +4,7 @@ import types
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, unknown_name
 from netloom.ir.declared import Declared, Field, Pair
 from netloom.ir.dims import Symbolic
 from netloom.ir.graph import Value
@@ -26,6 +26,8 @@ class Call(NamedTuple):
     arguments: Sequence[ast.Argument]
     what: str
     """"operator `conv`", as messages call it."""
+    is_of_spec: bool = False
+    """Whether it is a block or network, which a spec defines."""
 
 
 def bind(declared: type[Declared], call: Call, names: Names, current: Value | None = None) -> Bound:
@@ -99,8 +101,10 @@ def _field_of(
         field = by_name.get(argument.name.text)
         if field is None:
             message = f"{call.what} has no argument `{argument.name.text}`"
-            help = did_you_mean(argument.name.text, by_name)
-            diagnostics.report(Diagnostic("E203", message, argument.name.span, help=help))
+            name = argument.name
+            given = by_name if call.is_of_spec else ()
+            found = unknown_name("E203", message, name.span, name.text, by_name, given)
+            diagnostics.report(found)
             return None
     if field.name in bound.fields:
         message = f"`{field.name}` is given twice"
@@ -118,10 +122,9 @@ def coerce(value: Any, field: Field, span: Span, what: str) -> Any:
     converted = _convert(value, field.type)
     if converted is _UNFIT:
         message = f"`{field.name}` of {what} is {_wanted(field.type)}, not {_found(value)}"
-        help = None
         if get_origin(field.type) is Literal and isinstance(value, str):
-            help = did_you_mean(value, get_args(field.type))
-        raise Failed(Diagnostic("E205", message, span, help=help))
+            raise Failed(unknown_name("E205", message, span, value, get_args(field.type)))
+        raise Failed(Diagnostic("E205", message, span))
     numbers = converted if isinstance(converted, tuple) else (converted,)
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int | float):
@@ -165,8 +168,8 @@ def parameter_signature(parameters: Sequence[ast.Parameter], names: Names) -> li
         name, kind = parameter.name.text, PARAMETER_TYPES.get(parameter.type.text)
         if kind is None:
             message = f"there is no parameter type `{parameter.type.text}`"
-            help = did_you_mean(parameter.type.text, PARAMETER_TYPES)
-            raise Failed(Diagnostic("E205", message, parameter.type.span, help=help))
+            wanted = parameter.type
+            raise Failed(unknown_name("E205", message, wanted.span, wanted.text, PARAMETER_TYPES))
         doc = f"a parameter of type {parameter.type.text}"
         required = parameter.default is None
         field = Field(name, kind, doc, kind is Value, required=required, default=None)

@@ -13,6 +13,7 @@ from netloom.passes.binding import Bound
 from netloom.passes.expansion import too_many_nodes
 from netloom.passes.expressions import LARGEST, POISON, Names, Poison
 from netloom.passes.modules import Definition, Module
+from netloom.passes.origins import origins
 from netloom.passes.scopes import OpenScope
 from netloom.syntax import ast
 
@@ -235,6 +236,9 @@ def _rejection(
         place, label = branches[index], _described(op.operands()[index])
         if index:
             notes.append(Note(_described(op.operands()[0]), branches[0]))
+        if reject.axis is not None:
+            values = (op.operands()[index], op.operands()[0])
+            notes += origins(values, reject.axis, shown=branches)
     else:
         for value in op.operands()[:1]:
             if value.span:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from netloom.diagnostics import Diagnostic, Failed, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Failed, Span, unknown_name
 from netloom.ir.dims import Dim, Symbolic, is_unwieldy
 from netloom.ir.equality import Proved
 from netloom.ir.graph import Value
@@ -165,12 +165,9 @@ def _lookup(variable: ast.Variable, names: Names) -> Any:
     if variable.name in ANALYSIS_FUNCTIONS:
         help = "it is known once the network is built, so it can stand in `require` only"
         raise _failure("E216", f"`{variable.name}` is not known here", variable.span, help)
-    raise _failure(
-        "E201",
-        f"there is no value named `{variable.name}` here",
-        variable.span,
-        did_you_mean(variable.name, [*names.values, *names.facts]),
-    )
+    message = f"there is no value named `{variable.name}` here"
+    known = [*names.values, *names.facts]
+    raise Failed(unknown_name("E201", message, variable.span, variable.name, known, names.values))
 
 
 def _clean(value: Any) -> Any:
@@ -187,7 +184,7 @@ def _attribute(expression: ast.Attribute, names: Names) -> Dim:
     axes = _AXES.get(of.type.rank, {})
     if name.text not in axes:
         message = f"{of.type} has no `{name.text}`"
-        raise _failure("E201", message, name.span, did_you_mean(name.text, axes))
+        raise Failed(unknown_name("E201", message, name.span, name.text, axes))
     return of.type.shape[axes[name.text]]
 
 
@@ -214,9 +211,8 @@ def _apply(expression: ast.Application, names: Names) -> Any:
             help = "it is known once the network is built, so it can stand in `require` only"
             raise _failure("E216", f"`{name.text}` is not known here", name.span, help)
         known = [*names.functions, *ANALYSIS_FUNCTIONS, *_ARITHMETIC]
-        raise _failure(
-            "E201", f"there is no function `{name.text}`", name.span, did_you_mean(name.text, known)
-        )
+        message = f"there is no function `{name.text}`"
+        raise Failed(unknown_name("E201", message, name.span, name.text, known))
     if len(expression.arguments) != 1 or expression.arguments[0].name:
         raise _failure("E204", f"`{name.text}` is asked of exactly one value", expression.span)
     value = evaluate(expression.arguments[0].value, names)

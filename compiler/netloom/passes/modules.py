@@ -3,7 +3,7 @@
 import os
 from typing import Any, NamedTuple
 
-from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Source, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Source, Span, unknown_name
 from netloom.ir.op import Op
 from netloom.limits import Limits
 from netloom.passes.expressions import POISON, Names, Poisoned, evaluate
@@ -111,9 +111,8 @@ class Modules:
             else:
                 known = [*other.definitions, *other.constants]
                 message = f'"{item.path.value}" defines no `{wanted}`'
-                help = did_you_mean(wanted, known)
                 span = imported.name.span
-                self.diagnostics.report(Diagnostic("E201", message, span, help=help))
+                self.diagnostics.report(unknown_name("E201", message, span, wanted, known, known))
                 module.damaged |= {name.text}
                 module.constants[name.text] = POISON
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you_mean
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, unknown_name
 from netloom.syntax import ast
 from netloom.syntax.parse import parse
 
@@ -31,8 +31,8 @@ class Settings:
         for name, argument in self._given.items():
             if name not in self._used and argument.name:
                 message = f"no network of this spec has a parameter `{name}`"
-                help = did_you_mean(name, self._known)
-                diagnostics.report(Diagnostic("E203", message, argument.name.span, help=help))
+                span = argument.name.span
+                diagnostics.report(unknown_name("E203", message, span, name, self._known))
 
 
 def _argument(text: str) -> ast.Argument:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from netloom.diagnostics import Diagnostic, Failed, Note, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Failed, Note, Span, unknown_name
 from netloom.ir.graph import Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import shape_text
 from netloom.ops.gate import Gate
 from netloom.ops.merge import Add, Concat, Mul, projection
-from netloom.ops.operands import all_equal
+from netloom.ops.operands import all_equal, differing_axis
 from netloom.passes.binding import (
     Call,
     bind,
@@ -31,6 +31,7 @@ from netloom.passes.expressions import (
     whole_number_of,
 )
 from netloom.passes.modules import Definition
+from netloom.passes.origins import origins
 from netloom.passes.scopes import Naming, OpenScope, is_single, names_given, placing_stages
 from netloom.passes.sharing import pair_weights
 from netloom.syntax import ast
@@ -116,7 +117,7 @@ class Stages:
         if isinstance(named, Instance):
             found = self._instance(named, stage, entry, place, steps)
         elif definition is None:
-            found = self._operator(stage, entry, place, steps, naming)
+            found = self._operator(stage, entry, place, steps, naming, first=first)
         elif isinstance(definition.node, ast.Network):
             known = self.construction.networks
             instance = known.setdefault(name, Instance(name, None, definition, place.home))
@@ -161,21 +162,27 @@ class Stages:
             return
         declared = Op.registry.get(name)
         if declared is None:
-            self.construction.report(self.unknown(stage.name, place))
+            self.construction.report(self.unknown(stage, place))
             return
         known = [entry.name for entry in declared.signature()[1:]]
         for argument in stage.arguments or ():
             if argument.name and argument.name.text not in known:
                 wrong = argument.name
                 message = f"operator `{declared.name}` has no argument `{wrong.text}`"
-                help = did_you_mean(wrong.text, known)
-                self.construction.report(Diagnostic("E203", message, wrong.span, help=help))
+                found = unknown_name("E203", message, wrong.span, wrong.text, known)
+                self.construction.report(found)
 
-    def unknown(self, name: ast.Name, place: Place) -> Diagnostic:
-        """The report of a name that nothing that can be called has."""
-        known = [*Op.registry, *place.module.definitions]
+    def unknown(self, call: ast.Call, place: Place, first: bool = False) -> Diagnostic:
+        """The report of a name that nothing that can stand there has."""
+        name, values = call.name, place.names.values.items()
+        given = {*place.module.definitions}
+        given |= {each for each, value in values if isinstance(value, Instance)}
         message = f"there is no operator or block `{name.text}`"
-        return Diagnostic("E202", message, name.span, help=did_you_mean(name.text, known))
+        if first and call.arguments is None:
+            given |= place.names.tensor_names()
+            message = f"there is no operator, block or value `{name.text}`"
+        known = {*Op.registry, *given}
+        return unknown_name("E202", message, name.span, name.text, known, given)
 
     # One method for each kind of stage.
 
@@ -187,10 +194,11 @@ class Stages:
         steps: Steps,
         naming: Naming,
         pinned: str | None = None,
+        first: bool = False,
     ) -> Results:
         declared = Op.registry.get(stage.name.text)
         if declared is None:
-            raise Failed(self.unknown(stage.name, place))
+            raise Failed(self.unknown(stage, place, first=first))
         call = Call(stage.name, stage.arguments or (), f"operator `{declared.name}`")
         bound = bind(declared, call, place.names, entry)
         path = pinned or naming.path(stage, declared.name)
@@ -214,7 +222,7 @@ class Stages:
         try:
             self.construction.spend(stage.span)
             signature = parameter_signature(block.parameters, Names(module.constants))
-            call = Call(stage.name, stage.arguments or (), f"block `{name}`")
+            call = Call(stage.name, stage.arguments or (), f"block `{name}`", True)
             arguments = bind_fields(signature, call, place.names).fields
             tensors = {each.name for each in signature if each.is_operand}
             scope = Scope("block", path, entry)
@@ -296,7 +304,7 @@ class Stages:
                 *(input_field(each) for each in declared[1:]),
                 *parameter_signature(network.parameters, Names(module.constants)),
             ]
-            call = Call(stage.name, stage.arguments or (), f"network `{name}`")
+            call = Call(stage.name, stage.arguments or (), f"network `{name}`", True)
             fields = bind_fields(signature, call, place.names).fields
             inputs = {each.name.text: fields.pop(each.name.text) for each in declared[1:]}
             inputs = {each.name.text: entry for each in declared[:1]} | inputs
@@ -338,8 +346,7 @@ class Stages:
             raise Poisoned
         if head.text not in names:
             message = f"network `{definition.node.name.text}` has no head `{head.text}`"
-            help = did_you_mean(head.text, names)
-            raise Failed(Diagnostic("E201", message, head.span, help=help))
+            raise Failed(unknown_name("E201", message, head.span, head.text, names, names))
         return results[names.index(head.text)]
 
     def _gate(
@@ -497,7 +504,10 @@ def _check_identity(entry: Value, body: Value, stage: ast.Residual) -> None:
     if projected:
         help = f"project what enters: `shortcut {{ {projected} }}` behind the body"
     label = f"this gives {body.type}"
-    notes = (Note(f"what enters is {entry.type}", entry.span),)
+    notes: tuple[Note, ...] = (Note(f"what enters is {entry.type}", entry.span),)
+    axis = differing_axis(body.type.shape, entry.type.shape)
+    if axis is not None:
+        notes += origins((body, entry), axis, shown=(stage.body.span, entry.span))
     raise Failed(Diagnostic("E208", message, stage.body.span, label, notes, help))
 
 

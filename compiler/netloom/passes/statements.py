@@ -1,6 +1,6 @@
 """The statements of networks and blocks."""
 
-from netloom.diagnostics import Diagnostic, Failed, Note, did_you_mean
+from netloom.diagnostics import Diagnostic, Failed, Note, unknown_name
 from netloom.ir.dims import Dim, Symbolic, size
 from netloom.ir.dims import evaluate as evaluate_dim
 from netloom.ir.equality import Proved, equal
@@ -97,8 +97,7 @@ class Statements:
         element = DTYPES.get(dtype.text)
         if element is None:
             message = f"unknown element type `{dtype.text}`"
-            near = did_you_mean(dtype.text, DTYPES)
-            raise Failed(Diagnostic("E210", message, dtype.span, help=near))
+            raise Failed(unknown_name("E210", message, dtype.span, dtype.text, DTYPES))
         shape = tuple(self._dimension(dim, place) for dim in statement.dims)
         value = Value(name.text, Type(element, shape), statement.span)
         declared.append(value)
@@ -193,8 +192,8 @@ class Statements:
         if isinstance(value, Value | Poison):
             return value
         message = f"there is no value named `{name.text}` here"
-        help = did_you_mean(name.text, place.names.tensor_names())
-        raise Failed(Diagnostic("E201", message, name.span, help=help))
+        known = place.names.tensor_names()
+        raise Failed(unknown_name("E201", message, name.span, name.text, known, known))
 
     def _require(self, statement: ast.Require, place: Place) -> None:
         if self.construction.visiting:
@@ -230,7 +229,7 @@ class Statements:
         call = statement.call
         definition = place.module.definitions.get(call.name.text)
         if definition is None and call.name.text not in Op.registry:
-            raise Failed(self.stages.unknown(call.name, place))
+            raise Failed(self.stages.unknown(call, place))
         if call.head:
             message = "what is shared is the whole network; choose the head where it is called"
             raise Failed(Diagnostic("E215", message, call.head.span))

@@ -9,7 +9,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NoReturn, TypeVar
 
-from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, unknown_name
 from netloom.ir.declared import Reject
 from netloom.ir.graph import Graph
 from netloom.passes.binding import Bound, Call, bind, coerce
@@ -49,8 +49,8 @@ def check_trainings(
             continue
         if name.text not in networks:
             message = f"there is no network `{name.text}` to train"
-            help = did_you_mean(name.text, networks)
-            diagnostics.report(Diagnostic("E201", message, name.span, help=help))
+            found = unknown_name("E201", message, name.span, name.text, networks, networks)
+            diagnostics.report(found)
         elif name.text in first:
             note = Note("the first one is here", first[name.text].span)
             message = f"network `{name.text}` has two train sections"
@@ -115,8 +115,7 @@ class _Section:
         name = setting.name
         if name.text not in SETTINGS:
             message = f"there is no setting `{name.text}`"
-            help = did_you_mean(name.text, SETTINGS)
-            raise Failed(Diagnostic("E501", message, name.span, help=help))
+            raise Failed(unknown_name("E501", message, name.span, name.text, SETTINGS))
         if isinstance(setting, ast.Calls):
             if name.text != "augment":
                 _fail(f"`{name.text}` is one value, not a list in braces", name.span)
@@ -269,8 +268,9 @@ def _make(
         _fail(f"this is not a call of {article} {family.family}", value.span, help)
     declared = family.registry.get(value.name.text)
     if declared is None:
-        message = f"there is no {family.family} `{value.name.text}`"
-        _fail(message, value.name.span, did_you_mean(value.name.text, family.registry))
+        name = value.name
+        message = f"there is no {family.family} `{name.text}`"
+        raise Failed(unknown_name("E503", message, name.span, name.text, family.registry))
     call = Call(value.name, value.arguments, f"{family.family} `{declared.name}`")
     bound = bind(declared, call, names)
     record = declared(**bound.fields)

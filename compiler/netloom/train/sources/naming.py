@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
-from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, Span, did_you_mean
+from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, Span, unknown_name
 from netloom.ir.declared import Field, Reject
 from netloom.passes.binding import coerce
 from netloom.train.sources.dataset import DataSource
@@ -41,8 +41,7 @@ def resolve(text: str, span: Span | None = None) -> Data:
     declared = DataSource.registry.get(scheme.text)
     if declared is None:
         message = f"there is no data source `{scheme.text}`"
-        help = did_you_mean(scheme.text, DataSource.registry)
-        raise Failed(Diagnostic("E504", message, scheme.span, help=help))
+        raise Failed(unknown_name("E504", message, scheme.span, scheme.text, DataSource.registry))
     diagnostics = Diagnostics()
     fields = _path(declared, scheme, path, diagnostics)
     fields |= _options(declared, query, diagnostics)
@@ -91,8 +90,9 @@ def _options(
             diagnostics.report(Diagnostic("E504", message, option.span, help=FORM))
         elif field is None:
             message = f"{what} has no option `{name.text}`"
-            help = did_you_mean(name.text, known) or f"{what} has no options"
-            diagnostics.report(Diagnostic("E504", message, name.span, help=help))
+            wrong = unknown_name("E504", message, name.span, name.text, known)
+            help = wrong.help or f"{what} has no options"
+            diagnostics.report(wrong._replace(help=help))
         elif name.text in given:
             message = f"option `{name.text}` is given twice"
             diagnostics.report(Diagnostic("E211", message, name.span))

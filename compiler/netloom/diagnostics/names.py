@@ -1,0 +1,95 @@
+"""Names that are not known: which known one was meant, and whether that is certain."""
+
+import re
+from collections.abc import Container, Iterable
+
+from netloom.diagnostics.diagnostic import Diagnostic, Edit, Span
+
+
+def unknown_name(
+    code: str,
+    message: str,
+    span: Span,
+    name: str,
+    known: Iterable[str],
+    given: Container[str] = (),
+) -> Diagnostic:
+    """The diagnostic of a name that is not one of those that are known here.
+
+    `given` are the known names that the spec itself gives.
+    """
+    names = sorted(known)
+    edit = respelling(span, name, names, given)
+    return Diagnostic(code, message, span, help=did_you_mean(name, names), edit=edit)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A `help` line that names the nearest known name, or lists all when they are few."""
+    names = sorted(known)
+    near = meant(name, names) or _nearest(name, names) or _nearest(name.lower(), names)
+    if near:
+        return f"did you mean `{near}`?"
+    if 0 < len(names) <= 12:
+        return "one of " + ", ".join(f"`{known_name}`" for known_name in names)
+    return None
+
+
+def respelling(
+    span: Span, name: str, known: Iterable[str], given: Container[str] = ()
+) -> Edit | None:
+    """The edit that puts a name right, where it is certain which one was meant.
+
+    Of a name that a spec gives and never uses, it may be the giving that is misspelt. `span` may
+    hold the name in quotes; where it holds something else, such as a constant that stands for the
+    name, nothing is certain.
+    """
+    text = span.source.text
+    written = text[span.start : span.end]
+    right = meant(name, known)
+    if right is None or written not in (name, f'"{name}"'):
+        return None
+    if right in given and len(re.findall(rf"\b{re.escape(right)}\b", text)) < 2:
+        return None
+    return Edit(span, written.replace(name, right))
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """The one known name that can have been meant: the same but for notation, or one slip away."""
+    names = list(known)
+    same = [each for each in names if _plain(each) == _plain(name)]
+    near = same or [each for each in names if _is_slip(name, each)]
+    return near[0] if len(near) == 1 else None
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
+    import difflib  # which costs a check without mistakes more than it would take to render one
+
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+
+
+def _plain(name: str) -> str:
+    """A name without capitals and underscores: `BatchNorm` and `batch_norm` are `batchnorm`."""
+    return name.replace("_", "").lower()
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Whether two names differ by one slip of the finger, and not by intent.
+
+    Names that differ in digits or capitals, `conv1` and `conv2`, are meant to differ, and very
+    short names are all near one another.
+    """
+    if max(len(one), len(other)) < 4 or _marks(one) != _marks(other):
+        return False
+    if len(one) < len(other):
+        one, other = other, one
+    pairs = zip(one, other, strict=False)
+    start = next((i for i, (a, b) in enumerate(pairs) if a != b), len(other))
+    one, other = one[start:], other[start:]
+    if len(one) > len(other):
+        return one[1:] == other
+    swapped = one[1::-1] == other[:2] and one[2:] == other[2:]
+    return swapped or one[1:] == other[1:]
+
+
+def _marks(name: str) -> list[str]:
+    return re.findall(r"[A-Z0-9]", name)

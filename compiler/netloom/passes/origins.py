@@ -1,0 +1,48 @@
+"""Where a size of a value comes from: the layer that last changed it."""
+
+from collections.abc import Iterable
+
+from netloom.diagnostics import Note, Source, Span
+from netloom.ir.equality import Proved, equal
+from netloom.ir.graph import Value
+
+_AXES = {
+    2: ("batch size", "feature count"),
+    3: ("batch size", "length", "channel count"),
+    4: ("batch size", "channel count", "height", "width"),
+}
+
+
+def origins(values: Iterable[Value], axis: int, shown: Iterable[Span | None]) -> tuple[Note, ...]:
+    """One note for each value, at the layer that gave it its size along an axis.
+
+    A size that an input has needs no note, nor does a layer on a line that is `shown` already.
+    """
+    notes: list[Note] = []
+    lines = {_line(span) for span in shown if span}
+    for value in values:
+        first = origin(value, axis)
+        if first.layer and first.span and _line(first.span) not in lines:
+            lines.add(_line(first.span))
+            name = _AXES[first.type.rank][axis]
+            notes.append(Note(f"here the {name} becomes {first.type.shape[axis]}", first.span))
+    return tuple(notes)
+
+
+def _line(span: Span) -> tuple[Source, int]:
+    return span.source, span.source.position(span.start)[0]
+
+
+def origin(value: Value, axis: int) -> Value:
+    """The earliest value on the way to this one that has its size along an axis.
+
+    The way leads through the first operand of each layer.
+    """
+    while value.layer:
+        before = value.layer.op.operands()[:1]
+        if not before or before[0].type.rank != value.type.rank:
+            break
+        if not isinstance(equal(before[0].type.shape[axis], value.type.shape[axis]), Proved):
+            break
+        value = before[0]
+    return value

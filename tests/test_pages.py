@@ -1,0 +1,187 @@
+"""The page of every diagnostic code says what happens: its specs are checked, its commands are run.
+
+A code block that begins with `loom` is the spec `net.loom`, or the file named behind it; one that
+begins with `sh` is a command. What a command needs that cannot stand in a page is made here.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy
+import pytest
+
+import netloom
+from netloom.compile import check_file
+from netloom.diagnostics import CODES, Failed
+from netloom.diagnostics.catalogue import PAGES, index, page, prose_of
+from netloom.diagnostics.render import render
+from netloom.limits import DEFAULT
+from specimens import ROOT
+
+LENET = (ROOT / "specs" / "lenet.loom").read_text(encoding="utf-8")
+
+UNSTABLE = {
+    "E507": "takes a training",
+    "E601": "depends on what is installed",
+    "E604": "ends in the words of ONNX Runtime's version",
+    "E607": "depends on the machine",
+}
+"""Commands whose output is not in the page, and why."""
+
+
+def sections(code: str) -> dict[str, str]:
+    """The text of a page below each of its headings."""
+    _, *parts = page(code).split("\n## ")
+    return dict(part.split("\n", 1) for part in parts)
+
+
+def files(section: str) -> dict[str, str]:
+    """The specs of a section by their file names."""
+    blocks = re.findall(r"^```loom ?(\S*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    return {name or "net.loom": text for name, text in blocks}
+
+
+def commands(section: str) -> list[str]:
+    return re.findall(r"^```sh\nnetloom (.*)\n```$", section, re.MULTILINE)
+
+
+def _write(specs: dict[str, str]) -> None:
+    for name, text in specs.items():
+        Path(name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _netloom(arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "netloom", *arguments.split()]
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(netloom.__file__).parents[1])
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def _lenet() -> None:
+    _write({"lenet.loom": LENET})
+
+
+def _image_for_a_spec() -> None:
+    Path("digit.png").write_bytes((ROOT / "docs" / "images" / "digit-3.png").read_bytes())
+
+
+def _large_spec() -> None:
+    _write({"generated.loom": "# layer\n" * (DEFAULT.text // 8 + 1)})
+
+
+def _foreign_file() -> None:
+    _lenet()
+    Path("lenet.py").write_text("print('mine')\n")
+
+
+def _other_weights() -> None:
+    from safetensors.numpy import save_file
+
+    _lenet()
+    save_file({"c1.weight": numpy.zeros((8, 1, 5, 5), "float32")}, "resnet.safetensors")
+
+
+def _model_and_pixels() -> None:
+    _lenet()
+    assert _netloom("compile lenet.loom").returncode == 0
+    numpy.save("pixels.npy", numpy.zeros((28, 28), "float32"))
+
+
+def _other_model() -> None:
+    _lenet()
+    _write({"other.loom": "network other { input x: float32[N, 4]  head y = linear(2) }\n"})
+    assert _netloom("compile other.loom").returncode == 0
+
+
+PREPARED: dict[str, Callable[[], None]] = {
+    "E001": _lenet,
+    "E002": _image_for_a_spec,
+    "E003": _large_spec,
+    "E004": _foreign_file,
+    "E005": _lenet,
+    "E602": _lenet,
+    "E603": _other_weights,
+    "E605": _model_and_pixels,
+    "E606": _other_model,
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page is tried in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_code_has_a_page_and_every_page_a_code() -> None:
+    assert sorted(path.stem for path in PAGES.iterdir()) == sorted(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_page_has_its_form(code: str) -> None:
+    assert page(code).startswith(f"# {code}: {CODES[code]}\n\n")
+    assert page(code).endswith("```\n")
+    assert 2 <= len(re.findall(r"\.(?=\s|$)", prose_of(code))) <= 6
+    assert max(map(len, page(code).splitlines())) <= 120
+    outputs = ["Wrong", "Right"] if code in UNSTABLE else ["Wrong", "Output", "Right"]
+    assert list(sections(code)) == outputs
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code not in UNSTABLE])
+def test_wrong_example_gives_the_output(code: str, request: pytest.FixtureRequest) -> None:
+    wrong = sections(code)["Wrong"]
+    _write(files(wrong))
+    given = commands(wrong)
+    output = _output_of(given[0], code) if given else _diagnostics_of(code)
+    if request.config.getoption("--update-golden"):
+        before, rest = page(code).split("## Output\n\n```text\n")
+        _, after = rest.split("```\n", 1)
+        text = f"{before}## Output\n\n```text\n{output}```\n{after}"
+        (PAGES / f"{code}.md").write_text(text, encoding="utf-8", newline="\n")
+    assert sections(code)["Output"].strip("\n") == f"```text\n{output}```"
+
+
+def _diagnostics_of(code: str) -> str:
+    """What `netloom check` says about the failing spec, which has this one mistake."""
+    with pytest.raises(Failed) as failed:
+        check_file("net.loom")
+    assert {diagnostic.code for diagnostic in failed.value.diagnostics} == {code}
+    return render(failed.value.diagnostics)
+
+
+def _output_of(command: str, code: str) -> str:
+    PREPARED.get(code, lambda: None)()
+    found = _netloom(command)
+    assert found.returncode == 1
+    assert f"error[{code}]: " in found.stderr
+    assert found.stderr.count("error[") == 1
+    return found.stderr
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if files(sections(code)["Right"])])
+def test_right_spec_is_sound(code: str) -> None:
+    _write(files(sections(code)["Right"]))
+    assert check_file("net.loom").networks
+
+
+def test_the_index_is_made_of_the_pages() -> None:
+    assert (ROOT / "docs" / "diagnostics.md").read_text(encoding="utf-8") == index(), "make docs"
+
+
+@pytest.mark.parametrize("text", ["E208", "e208", "shape-mismatch"])
+def test_explain_error_prints_the_page(text: str) -> None:
+    found = _netloom(f"explain-error {text}")
+    assert (found.returncode, found.stdout, found.stderr) == (0, page("E208"), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "near"), [("E2080", "`E208`"), ("shape-mismatc", "`shape-mismatch`")]
+)
+def test_explain_error_knows_no_other_codes(text: str, near: str) -> None:
+    found = _netloom(f"explain-error {text}")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert f"there is no diagnostic code `{text}`" in found.stderr
+    assert f"did you mean {near}?" in found.stderr
