@@ -50,7 +50,17 @@ def main() -> NoReturn:
     # A short command makes few cycles; the default of 700 costs a tenth of its time.
     gc.set_threshold(100_000)
     # Each command registers itself; the heavy imports are inside the functions.
-    from netloom.cli import check, compile, doctor, explain, export, run, train, verify  # noqa: F401
+    from netloom.cli import (  # noqa: F401
+        check,
+        compile,
+        doctor,
+        explain,
+        export,
+        fmt,
+        run,
+        train,
+        verify,
+    )
 
     # Threads that spin while waiting make training ten times slower where anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from netloom.cli.app import Json, app, print_json, report
-from netloom.diagnostics import Diagnostic, Failed
+from netloom.cli.arguments import specs_in
+from netloom.diagnostics import Failed
 
 
 @app.command()
@@ -17,30 +18,11 @@ def check(
     json: Json = False,
 ) -> None:
     """Check specs: syntax, names, shapes, contracts, training. Every mistake is reported."""
-    results = [_check_one(path, quiet=json) for path in _specs(paths, json)]
+    results = [_check_one(path, quiet=json) for path in specs_in(paths, json)]
     if json:
         print_json({"ok": all(result["ok"] for result in results), "files": results})
     if not all(result["ok"] for result in results):
         raise typer.Exit(1)
-
-
-def _specs(paths: list[Path], json: bool) -> list[Path]:
-    """The specs that are meant: files as they are, folders by their `*.loom`."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(path.rglob("*.loom"))
-        if not inside:
-            failure = Failed(Diagnostic("E001", f"there is no spec (`*.loom`) in `{path}`"))
-            if json:
-                print_json({"ok": False, "diagnostics": [failure.diagnostics[0].as_json()]})
-            else:
-                report(failure)
-            raise typer.Exit(1)
-        found += inside
-    return found
 
 
 def _check_one(path: Path, quiet: bool) -> dict[str, Any]:
