@@ -164,10 +164,9 @@ def _spaced(piece: str, chance: random.Random, habits: tuple[float, float]) -> s
     changed, commented = habits
     blank = chance.choice([" ", "   ", "\t", "\n", " \n\n\n  "])
     if chance.random() < commented:
-        comment = chance.choice(["#", "# why", "#!x", "##  {", "#é", '# "->'])
-        blank += (
-            f"{chance.choice(['', ' ', '\n', '\n\n'])}{comment}\n{chance.choice(['', '\n', '  '])}"
-        )
+        comment = chance.choice(["#", "# why", "#!x", "##  {a", "#é", '# "->'])
+        before, after = chance.choice(["", " ", "\n", "\n\n"]), chance.choice(["", "\n", "  "])
+        blank += f"{before}{comment}\n{after}"
     elif chance.random() >= changed:
         blank = piece if piece.isspace() else ""
     if piece.isspace():

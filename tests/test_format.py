@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from netloom.diagnostics import Failed, Source, Span
 from netloom.syntax.format import WIDTH, format_source
 from netloom.syntax.parse import parse
 from random_specs import random_layout
+from test_docs import examples
 
 ROOT = Path(__file__).parents[1]
 FILES = [
@@ -21,6 +23,11 @@ FILES = [
 
 def formatted(text: str) -> str:
     return format_source(Source("net.loom", text))
+
+
+def prose(block: str) -> str:
+    """A text that is indented as the code around it is."""
+    return dedent(block).lstrip("\n")
 
 
 def meaning(node: Any) -> Any:
@@ -43,7 +50,11 @@ def check_properties(text: str) -> None:
 
 IN_A_NETWORK = {
     "one statement is one line, indented by the braces around it": (
-        "conv(4,3)   relu\nif deep {\ntanh  }",
+        """
+        conv(4,3)   relu
+        if deep {
+        tanh  }
+        """,
         """
         conv(4, 3)
         relu
@@ -53,7 +64,13 @@ IN_A_NETWORK = {
         """,
     ),
     "a brace that was on one line stays there": (
-        "concat {in skip}\nrepeat 2 { conv(4,1)->relu   concat{in} }\nmul { }\nadd {\n}",
+        """
+        concat {in skip}
+        repeat 2 { conv(4,1)->relu   concat{in} }
+        mul { }
+        add {
+        }
+        """,
         """
         concat { in  skip }
         repeat 2 { conv(4, 1) -> relu  concat { in } }
@@ -62,16 +79,30 @@ IN_A_NETWORK = {
         """,
     ),
     "a brace that is too long is opened, and those in it only where they are": (
-        "repeat 3 { concat { in  conv(1000, 1000) } concat { in conv(1000, 1000) -> batchnorm -> relu6 -> dropout } }",
+        """
+        repeat 3{concat{in conv(100,1)} concat{in conv(1000,1)->batchnorm->relu->dropout}}
+        """,
         """
         repeat 3 {
-            concat { in  conv(1000, 1000) }
-            concat { in  conv(1000, 1000) -> batchnorm -> relu6 -> dropout }
+            concat { in  conv(100, 1) }
+            concat { in  conv(1000, 1) -> batchnorm -> relu -> dropout }
         }
         """,
     ),
     "what follows a brace stands behind it": (
-        "residual\n{\nrelu\n}\nshortcut if k>1\n{ tanh }\nif a { relu\n}\nelse if b { tanh }\nelse\n{ relu }",
+        """
+        residual
+        {
+        relu
+        }
+        shortcut if k>1
+        { tanh }
+        if a { relu
+        }
+        else if b { tanh }
+        else
+        { relu }
+        """,
         """
         residual {
             relu
@@ -82,7 +113,14 @@ IN_A_NETWORK = {
         """,
     ),
     "a pipeline is broken where its author broke it": (
-        "x = conv(4, 3)\n-> relu -> maxpool(2)\n\n\n-> conv(8, 3) ->\n relu",
+        """
+        x = conv(4, 3)
+        -> relu -> maxpool(2)
+
+
+        -> conv(8, 3) ->
+         relu
+        """,
         """
         x = conv(4, 3)
             -> relu -> maxpool(2)
@@ -92,14 +130,23 @@ IN_A_NETWORK = {
         """,
     ),
     "else where there is no more room": (
-        "head logits = features -> global_avgpool -> flatten -> dropout(0.4) -> linear(1000) -> relu -> linear(10)",
         """
-        head logits = features -> global_avgpool -> flatten -> dropout(0.4) -> linear(1000) -> relu
-            -> linear(10)
+        out=f->global_avgpool->flatten->dropout(0.4)->linear(1000)->relu->linear(10)->softmax
+        """,
+        """
+        out = f -> global_avgpool -> flatten -> dropout(0.4) -> linear(1000) -> relu -> linear(10)
+            -> softmax
         """,
     ),
     "a brace in a pipeline is opened where it stands": (
-        "x = stem -> concat {\n in\n skip } -> conv(4, 1)\n -> add {\n in\n skip }",
+        """
+        x = stem -> concat {
+         in
+         skip } -> conv(4, 1)
+         -> add {
+         in
+         skip }
+        """,
         """
         x = stem -> concat {
             in
@@ -112,7 +159,12 @@ IN_A_NETWORK = {
         """,
     ),
     "long arguments are broken behind commas, whatever lines they had": (
-        "conv(\n4,\n3)\ninception(first_width, second_width, third_width, [fourth_width, fifth_width], sixth_width, pool)",
+        """
+        conv(
+        4,
+        3)
+        inception(first_width,second_width,third_width,[fourth_width,fifth_width],sixth_width,pool)
+        """,
         """
         conv(4, 3)
         inception(first_width, second_width, third_width, [fourth_width, fifth_width], sixth_width,
@@ -120,24 +172,34 @@ IN_A_NETWORK = {
         """,
     ),
     "long expressions are broken before the operators that bind least": (
-        "require features.channels == 1000 * groups + remainder and params(features) <= 100 or rf(features) < 10",
+        """
+        require features.channels == 1000 * groups + remainder and params(features) <= 100 or
+        rf(features) < 10
+        """,
         """
         require features.channels == 1000*groups + remainder and params(features) <= 100
             or rf(features) < 10
         """,
     ),
     "blanks stand between operands, but not in named arguments, shapes and products of sums": (
-        "let a=-1*b//c  let d=-b*c- -3  let e = not(a)or a==b  f( k = 2*h , g =[ 2 * h ] )  x [ 0 ] . y",
+        """
+        let a=-1*b//c  let d=-b*c- -3  let e = not(a)or a==b
+        f( k = 2*h , g =[ 2 * h ] )  x . y
+        """,
         """
         let a = -1 * b // c
         let d = -b*c - -3
         let e = not (a) or a == b
         f(k=2 * h, g=[2*h])
-        x[0].y
+        x.y
         """,
     ),
     "the bounds of a range are tight where they are simple": (
-        "repeat i in 0 .. n { relu }\nrepeat i in 1..n-1 { relu }\nrepeat i in[1,2]{ relu }",
+        """
+        repeat i in 0 .. n { relu }
+        repeat i in 1..n-1 { relu }
+        repeat i in[1,2]{ relu }
+        """,
         """
         repeat i in 0..n { relu }
         repeat i in 1 .. n - 1 { relu }
@@ -145,7 +207,13 @@ IN_A_NETWORK = {
         """,
     ),
     "neighbouring declarations stand in columns": (
-        "input image: float32[N, 3, 32 * h, ( h+1 ) // 2]\ntarget t: int64[]\n\ninput far: bool[N]\nrelu",
+        """
+        input image: float32[N, 3, 32 * h, ( h+1 ) // 2]
+        target t: int64[]
+
+        input far: bool[N]
+        relu
+        """,
         """
         input  image: float32[N, 3, 32*h, (h + 1)//2]
         target t:     int64[]
@@ -155,7 +223,24 @@ IN_A_NETWORK = {
         """,
     ),
     "comments stay before, behind and inside of what they stood at": (
-        "#one\nrelu#two\nrepeat 2 { #three\n\n#four\n\n\nrelu #!five\n\n#six\n\n}\n##seven\nf(1, # eight\n#nine\n2)",
+        """
+        #one
+        relu#two
+        repeat 2 { #three
+
+        #four
+
+
+        relu #!five
+
+        #six
+
+        }
+        ##seven
+        f(1, # eight
+        #nine
+        2)
+        """,
         """
         # one
         relu  # two
@@ -173,7 +258,15 @@ IN_A_NETWORK = {
         """,
     ),
     "a comment between stages breaks the line there": (
-        "conv(4, 3) # wide\n-> relu\n# then\n-> conv(4, 3) -> # why\nrelu\nif a { relu } # or\nelse { tanh }",
+        """
+        conv(4, 3) # wide
+        -> relu
+        # then
+        -> conv(4, 3) -> # why
+        relu
+        if a { relu } # or
+        else { tanh }
+        """,
         """
         conv(4, 3)  # wide
             -> relu
@@ -189,16 +282,25 @@ IN_A_NETWORK = {
 
 @pytest.mark.parametrize("rule", IN_A_NETWORK)
 def test_layout_in_a_network(rule: str) -> None:
-    text, expected = IN_A_NETWORK[rule]
-    lines = [line[4:] for line in expected.strip("\n").split("\n")[:-1]]
-    body = "\n".join(line if line.strip() else "" for line in lines)
-    assert formatted(f"network n {{\n{text}\n}}") == f"netloom 1\n\nnetwork n {{\n{body}\n}}\n"
-    check_properties(f"network n {{\n{text}\n}}")
+    before, after = map(prose, IN_A_NETWORK[rule])
+    text = f"network n {{\n{before}}}\n"
+    assert formatted(text) == f"netloom 1\n\nnetwork n {{\n{indent(after, '    ')}}}\n"
+    check_properties(text)
 
 
 FILE = {
     "one blank line parts items, and is a choice between constants and between imports": (
-        'from "a.loom" import a\nfrom "b.loom" import b, c as d\nlet x = 1\nlet y = 2\n\n\nlet z = 3\nblock e { }\nblock f { }',
+        """
+        from "a.loom" import a
+        from "b.loom" import b, c as d
+        let x = 1
+        let y = 2
+
+
+        let z = 3
+        block e { }
+        block f { }
+        """,
         """
         netloom 1
 
@@ -216,7 +318,10 @@ FILE = {
         """,
     ),
     "the version comes first": (
-        "# A header.\nblock a { }",
+        """
+        # A header.
+        block a { }
+        """,
         """
         netloom 1
 
@@ -225,7 +330,11 @@ FILE = {
         """,
     ),
     "even where a comment was above it": (
-        "# A header.\nnetloom 1 # new\nblock a { }",
+        """
+        # A header.
+        netloom 1 # new
+        block a { }
+        """,
         """
         netloom 1
 
@@ -235,7 +344,11 @@ FILE = {
         """,
     ),
     "but for what the system reads": (
-        "#!/usr/bin/env netloom\nnetloom 1 # new\nblock a { }",
+        """
+        #!/usr/bin/env netloom
+        netloom 1 # new
+        block a { }
+        """,
         """
         #!/usr/bin/env netloom
         netloom 1  # new
@@ -244,7 +357,16 @@ FILE = {
         """,
     ),
     "a blank line goes above the comments of an item": (
-        "block a { } # of a\n# of b\nblock b { }\n# of b, too\n\n# of c\nblock c { }\n# of none",
+        """
+        block a { } # of a
+        # of b
+        block b { }
+        # of b, too
+
+        # of c
+        block c { }
+        # of none
+        """,
         """
         netloom 1
 
@@ -260,7 +382,11 @@ FILE = {
         """,
     ),
     "settings stand in columns": (
-        'train net{data "digits" augment{hflip rotate(10)} learning_rate 0.1\nepochs  (3)}',
+        """
+        train net{
+        data "digits" augment{hflip rotate(10)} learning_rate 0.1
+        epochs  (3)}
+        """,
         """
         netloom 1
 
@@ -273,7 +399,11 @@ FILE = {
         """,
     ),
     "a long setting goes on in the column of its value": (
-        "train net {\nloss cross_entropy(logits, label) + 0.3 * cross_entropy(aux1, label) + 0.3*cross_entropy(aux2, label) }",
+        """
+        train net {
+        loss cross_entropy(logits, label) + 0.3 * cross_entropy(aux1, label) +
+        0.3*cross_entropy(aux2, label) }
+        """,
         """
         netloom 1
 
@@ -284,16 +414,27 @@ FILE = {
         """,
     ),
     "parameters have blanks around their defaults": (
-        "block a(ch:int,deep : bool=false,){ }",
+        """
+        block a(ch:int,deep : bool=false,){ }
+        """,
         """
         netloom 1
 
         block a(ch: int, deep: bool = false,) { }
         """,
     ),
-    "nothing is a version": ("", "\n        netloom 1\n        "),
+    "nothing is a version": (
+        """
+
+        """,
+        """
+        netloom 1
+        """,
+    ),
     "a comment alone stays one": (
-        "#x",
+        """
+        #x
+        """,
         """
         netloom 1
 
@@ -305,11 +446,9 @@ FILE = {
 
 @pytest.mark.parametrize("rule", FILE)
 def test_layout_of_a_file(rule: str) -> None:
-    text, expected = FILE[rule]
-    if rule == "settings stand in columns":
-        text = text.replace("train net{data", "train net{\ndata")
-    assert formatted(text) == "\n".join(line[8:] for line in expected.split("\n")[1:])
-    check_properties(text)
+    before, after = map(prose, FILE[rule])
+    assert formatted(before) == after
+    check_properties(before)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -319,7 +458,14 @@ def test_specs_are_formatted(path: Path) -> None:
     assert max(map(len, text.split("\n"))) <= WIDTH
 
 
-@pytest.mark.parametrize("start", range(0, 300, 50))
+@pytest.mark.parametrize(("place", "text"), examples(), ids=lambda each: each[:30].split("\n")[0])
+def test_documented_specs_are_formatted(place: str, text: str) -> None:
+    assert format_source(Source(place, text)).removeprefix("netloom 1\n\n") == text.removeprefix(
+        "netloom 1\n\n"
+    )
+
+
+@pytest.mark.parametrize("start", range(0, 200, 50))
 def test_random_layouts_become_one(start: int) -> None:
     for seed in range(start, start + 50):
         check_properties(random_layout(seed))
@@ -400,7 +546,7 @@ def test_fmt_check_and_diff_change_nothing(tmp_path: Path) -> None:
     assert (listed.returncode, listed.stdout) == (1, "a.loom\n")
     shown = fmt("--diff", "a.loom", cwd=tmp_path)
     assert shown.returncode == 1
-    assert "-block b{relu}\n+netloom 1\n+\n+block b { relu }\n" in shown.stdout
+    assert "\n-block b{relu}\n+netloom 1\n+\n+block b { relu }\n" in shown.stdout
     assert spec.read_text() == MESSY
 
 

@@ -1,5 +1,6 @@
 """`netloom fmt`: the canonical layout of specs."""
 
+import re
 import sys
 from difflib import unified_diff
 from pathlib import Path
@@ -80,5 +81,10 @@ def _show(name: str, before: str, after: str, diff: bool) -> None:
     if not diff:
         print(name)
         return
-    lines = unified_diff(before.split("\n"), after.split("\n"), name, name, lineterm="")
-    print("\n".join(lines))
+    for line in unified_diff(_lines(before), _lines(after), name, name):
+        print(line, end="" if line.endswith("\n") else "\n\\ No newline at end of file\n")
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text with their ends; unlike `splitlines`, split at LF only."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)

@@ -6,13 +6,12 @@ the words come out in their order with all comments, and only blanks and line en
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 
 from netloom.diagnostics import Failed, Source
 from netloom.syntax import ast
 from netloom.syntax.parse import LANGUAGE_VERSION, parse
-from netloom.syntax.words import PRODUCTS, SUMS, Comment, Word, words
+from netloom.syntax.words import PRODUCTS, SUMS, Comment, Word, plain_words, words
 
 WIDTH = 100
 STEP = 4
@@ -43,10 +42,10 @@ def _content(found: list[Word]) -> tuple[list[tuple[str, str]], list[str]]:
 
 def _assert_same(before: object, after: Source) -> None:
     try:
-        found = words(after, parse(after))
+        parse(after)
     except Failed as failure:
         raise AssertionError("formatting has broken this spec") from failure
-    if _content(found) != before:
+    if _content(list(plain_words(after.text))) != before:
         raise AssertionError("formatting has changed this spec")
 
 
@@ -55,12 +54,16 @@ def _assert_same(before: object, after: Source) -> None:
 
 @dataclass
 class Brace:
-    """`{ … }` and the lines in it. It is `opened` where each of them has a line of its own."""
+    """`{ … }` and the lines in it. It is `opened` where each of them has a line of its own.
+
+    `one_line` is all of it on one line, unless its author opened it.
+    """
 
     opening: Word
     lines: list["Line"] = field(default_factory=list)
     closing: Word | None = None
     opened: bool = False
+    one_line: str = ""
 
     @property
     def comments(self) -> list[Comment]:
@@ -76,12 +79,6 @@ class Brace:
     def text(self) -> str:
         """What stands in the line that the brace begins in."""
         return "{" if self.opened else self.one_line
-
-    @cached_property
-    def one_line(self) -> str:
-        """The whole brace on one line."""
-        inside = "  ".join(_flat(line.parts) for line in self.lines)
-        return f"{{ {inside} }}" if inside else "{ }"
 
 
 Part = Word | Brace
@@ -133,13 +130,20 @@ def _lines(given: list[Word], text: str) -> list[Line]:
             lists.append(braces[-1].lines)
         elif word.text == "}":
             lists.pop()
-            brace = braces.pop()
-            brace.closing = word
-            filled = bool(brace.lines or word.comments)
-            brace.opened = filled and "\n" in text[brace.opening.start : word.start]
+            _close(braces.pop(), word, text)
         else:
             lists[-1][-1].parts.append(word)
     return lists[0]
+
+
+def _close(brace: Brace, closing: Word, text: str) -> None:
+    """Ends a brace; it is opened if it had several lines, unless there is nothing in it."""
+    brace.closing = closing
+    if "\n" in text[brace.opening.start : closing.start] and (brace.lines or closing.comments):
+        brace.opened = True
+        return
+    inside = "  ".join(_flat(line.parts) for line in brace.lines)
+    brace.one_line = f"{{ {inside} }}" if inside else "{ }"
 
 
 def _put_version_first(given: list[Word], end: Word) -> None:

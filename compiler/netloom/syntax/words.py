@@ -62,7 +62,7 @@ class Word:
 
 def words(source: Source, file: ast.File) -> list[Word]:
     """All words of a spec that was read as `file`; the last one is empty and stands for the end."""
-    found = list(_tokens_with_comments(source.text))
+    found = list(plain_words(source.text))
     _give_roles(found, file)
     _make_tight(found)
     for previous, word in pairwise(found):
@@ -70,7 +70,8 @@ def words(source: Source, file: ast.File) -> list[Word]:
     return found
 
 
-def _tokens_with_comments(text: str) -> Iterator[Word]:
+def plain_words(text: str) -> Iterator[Word]:
+    """The words of a text without what a syntax tree tells of them."""
     at = 0
     for kind, token, start, end in tokens(text, _finest(parser())):
         comments = []
