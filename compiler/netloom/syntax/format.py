@@ -355,8 +355,8 @@ def _open_to_fit(parts: list[Part], column: int) -> None:
     run = _run(parts)
     if column + _width(run) - len(run[0].gap) > WIDTH:
         for part in run:
-            if isinstance(part, Brace):
-                part.opened = bool(part.lines)
+            if isinstance(part, Brace) and part.lines:
+                part.opened = True
 
 
 _WEAKEST_FIRST = (
