@@ -482,7 +482,7 @@ def test_random_layouts_become_one(start: int) -> None:
         "block b { } # no line end",
         "block b # where\n( # are\n) # we\n{ # ?\n}",
         "netloom # which\n1",
-        f"network n {{ if {'long_' * 12} {{ relu }} else if {'long_' * 12} {{ }} else {{ # a\n}} }}",
+        f"network n {{ if {'a' * 50} {{ relu }} else if {'b' * 50} {{ }} else {{ # a\n}} }}",
         "network n { a # b\n, c # d\n= split -> # e\nx\n# f\n}",
     ],
 )
