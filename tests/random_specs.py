@@ -1,6 +1,7 @@
 """Sound specs by chance: values wired in every way, on maps of one shape, so that all fits."""
 
 import random
+import re
 
 NAMES = ("a", "b", "x", "y", "z", "stem", "conv1", "half", "self", "_x", "x2", "add1", "outputs")
 
@@ -105,3 +106,74 @@ class _Writer:
         if self.chance.random() < 0.5:
             return f"{{\n{self.statements(list(names), depth - 1)}}}\n"
         return f"{self.pipeline(names, depth - 1)}\n"
+
+
+ITEMS = (
+    'from "more.loom" import leaf, stem as trunk',
+    "let widths = [16, 2 * 16, 64,]",
+    "let deep = -1 + 3 * (widths[0] - 1) // 2",
+    "block pair(ch: int, rate: float = 0.5) { a, b = split(2) return a, b }",
+    "block none() { }",
+    "network judge { input view: float32[N, 3, 32 * h, (w + 1) // 2] head score = view }",
+    'train net { data "digits?size=16" augment { hflip rotate(10) } batch 2 * 16 loss '
+    "(mse(last, image)) + 0.5 * mse(h0, image) steps [1, 2] metric accuracy(last, label) }",
+    "train judge { augment { } }",
+)
+STATEMENTS = (
+    "input mask: bool[N, 1, 2 * h, w]",
+    "target label: int64[N]",
+    "target boxes: float32[]",
+    "share twin = unit(true)",
+    "gate { global_avgpool -> conv(4, 1) -> sigmoid }",
+    "let k = [[1, 2], [3, -k]][0][1] % 2",
+    "if k == 1 { relu } else if not k or k < 3 and k > 1 { tanh } else { }",
+    "train head early = judge(a).score -> flatten -> linear(10) -> softmax",
+    "require shape(a) == [N, 4, 2 * h, w] and -rf(in) <= - -3 or params(a) // 2 != in.channels",
+    "repeat i in 0..3 { conv(i + 1, 1) }",
+    "repeat i in k .. k * 2 - 1 { }",
+    "repeat i in [1, 2] { twin }",
+    "residual if k >= 2 { relu } shortcut if (k) + 1 < 2 { conv(4, 1, stride=2) batchnorm }",
+    "concat(axis=2) { in { relu tanh } in -> pair(4, rate=0.25) }",
+    'squeezed = resample([32, 32], mode="bilinear, not # nearest", corners=false, factor=1e-3)',
+)
+"""Items and statements that are well formed, with little regard to what they mean."""
+
+
+def random_layout(seed: int) -> str:
+    """A spec that parses, laid out by chance, with comments between its tokens."""
+    chance = random.Random(seed)
+    text = random_spec(seed)
+    for statement in chance.sample(STATEMENTS, 5):
+        places = [match.end() for match in re.finditer(r"float32\[N, 4, 2\*h, 2\*w\]\n", text)]
+        text = text[: places[0]] + statement + "\n" + text[places[0] :]
+    items = chance.sample(ITEMS, 4)
+    text = chance.choice(["netloom 1\n", ""]) + "\n".join([*items[:2], text, *items[2:]])
+    habits = chance.choice([_TIDY, _DENSE, _WILD])
+    pieces = re.split(r"(\s+|\"[^\"]*\"|\w+|->|//|\.\.|[=!<>]=|.)", text)
+    return "".join(_spaced(piece, chance, habits) for piece in pieces if piece)
+
+
+_TIDY = (0.05, 0.02)
+_DENSE = (0.0, 0.0)
+_WILD = (0.3, 0.1)
+"""How often blanks and line ends are changed, and how often a comment is put there."""
+
+
+def _spaced(piece: str, chance: random.Random, habits: tuple[float, float]) -> str:
+    """A token, with something behind it by chance, or blanks instead of other blanks."""
+    changed, commented = habits
+    blank = chance.choice([" ", "   ", "\t", "\n", " \n\n\n  "])
+    if chance.random() < commented:
+        comment = chance.choice(["#", "# why", "#!x", "##  {a", "#é", '# "->'])
+        before, after = chance.choice(["", " ", "\n", "\n\n"]), chance.choice(["", "\n", "  "])
+        blank += f"{before}{comment}\n{after}"
+    elif chance.random() >= changed:
+        blank = piece if piece.isspace() else ""
+    if piece.isspace():
+        return blank
+    return piece + blank if not _joins_on(piece) else piece
+
+
+def _joins_on(piece: str) -> bool:
+    """Whether what comes behind a token may be a part of it: digits, dots and signs of numbers."""
+    return bool(re.search(r"[\d.+-]$", piece)) or piece == "1e"

@@ -55,6 +55,7 @@ def run() -> int:
         explain,
         explain_error,
         export,
+        fmt,
         run,
         train,
         verify,

@@ -37,6 +37,8 @@ def check_all(
 def specs_in(path: str | os.PathLike[str]) -> list[str]:
     """The specs that a path means: a file as it is, a folder by its `*.loom`, at any depth.
 
+    Hidden folders in it, such as that of a virtual environment, are left out.
+
     Raises `Failed` (E001) for a folder without specs.
     """
     name = os.fspath(path)
@@ -45,12 +47,18 @@ def specs_in(path: str | os.PathLike[str]) -> list[str]:
     found = [
         os.path.join(folder, file)
         for folder, _, files in os.walk(name)
+        if not _is_hidden(os.path.relpath(folder, name))
         for file in files
         if file.endswith(".loom")
     ]
     if not found:
         raise Failed(Diagnostic("E001", f"there is no spec (`*.loom`) in `{name}`"))
     return sorted(found)
+
+
+def _is_hidden(folder: str) -> bool:
+    """Whether a path leads through a hidden folder."""
+    return any(part[:1] == "." and part != "." for part in folder.split(os.sep))
 
 
 def print_sound(path: str, spec: Spec) -> None:

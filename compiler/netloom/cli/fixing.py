@@ -1,7 +1,6 @@
 """Putting a spec's file right: what `netloom check --fix` does to it."""
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def fix_file(
     fixed = fix(before, lambda content: from_bytes(path, content, limits.text), mistakes)
     if write and fixed.content != before:
         target = Path(os.path.realpath(path))
-        write_atomically(target, [fixed.content], stat.S_IMODE(target.stat().st_mode))
+        write_atomically(target, [fixed.content])
     return before, fixed, sound[0] if sound and not fixed.left else None
 
 
