@@ -27,6 +27,7 @@ from safetensors.numpy import load_file
 from netloom.compile import Spec, check
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.emit.torch import module
+from netloom.limits import DEFAULT
 from netloom.train.fitting import open_for
 from netloom.train.history import Epoch, History
 from netloom.train.interrupts import Interrupted, interrupts
@@ -662,8 +663,11 @@ def test_the_config_says_what_was_trained(run: Path) -> None:
     assert {"netloom", "python", "torch", "lightning", "numpy"} <= versions.keys()
     assert all(versions.values())
     assert config.pop("spec_sha256") == hashlib.sha256(SMALL.encode()).hexdigest()
+    assert config.pop("limits") == DEFAULT._asdict()
     assert config == {
         "network": "small",
+        "spec": "spec.loom",
+        "set": [],
         "data": "digits",
         "samples": {"train": 1347, "test": 450},
         "classes": list("0123456789"),

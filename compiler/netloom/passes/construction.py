@@ -51,6 +51,16 @@ class Place:
         self.defined: dict[str, Span] = {}
         self.returned: Results | None = None
 
+    def is_value(self, name: str) -> bool:
+        """Whether a name stands for a value of the network."""
+        return isinstance(self.names.values.get(name), Value | Poison)
+
+    def is_shared(self, name: str) -> bool:
+        """Whether a name stands for a network or a shared instance."""
+        definition = self.module.definitions.get(name)
+        is_network = definition is not None and isinstance(definition.node, ast.Network)
+        return is_network or isinstance(self.names.values.get(name), Instance)
+
     def inside(self, names: Names, scope: OpenScope, current: Current) -> "Place":
         """A place inside a brace of this one."""
         return Place(names, scope, current, self.module, home=self.home)

@@ -1,7 +1,8 @@
 """Evaluation of the expressions that a spec contains, at compile time."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
@@ -40,13 +41,15 @@ class Names:
 
     def __init__(
         self,
-        values: dict[str, Any] | None = None,
+        values: MutableMapping[str, Any] | None = None,
         entry: Value | Poison | None = None,
         functions: Mapping[str, Callable[[Value], Any]] = NOTHING,
         facts: Mapping[str, Any] = NOTHING,
         limits: Limits = DEFAULT,
     ) -> None:
-        self.values: dict[str, Any] = {} if values is None else values
+        self.values: ChainMap[str, Any] = (
+            values if isinstance(values, ChainMap) else ChainMap({} if values is None else values)
+        )
         self.entry, self.functions, self.facts = entry, functions, facts
         self.limits = limits
 
@@ -56,7 +59,11 @@ class Names:
 
     def inner(self, entry: Value | Poison | None) -> "Names":
         """The names inside a brace: those outside can be read, new ones stay inside."""
-        return Names(dict(self.values), entry, self.functions, self.facts, self.limits)
+        return Names(self.values.new_child(), entry, self.functions, self.facts, self.limits)
+
+    def as_they_are(self) -> "Names":
+        """The names as they are now, whatever they come to mean."""
+        return Names(dict(self.values), self.entry, self.functions, self.facts, self.limits)
 
 
 def shape_of(value: Value) -> Shape:

@@ -1,6 +1,7 @@
 """Names and scopes while a network is being built."""
 
 from collections import Counter
+from typing import Protocol
 
 from netloom.ir.graph import Layer, Line, Scope, Value
 from netloom.ir.op import Op
@@ -87,31 +88,41 @@ def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
     return found
 
 
-def placing_stages(pipeline: ast.Pipeline, values: set[str], shared: set[str]) -> list[ast.Stage]:
+class Known(Protocol):
+    """What names stand for, as far as it matters for paths."""
+
+    def is_value(self, name: str) -> bool:
+        """Whether it is a value of the network."""
+
+    def is_shared(self, name: str) -> bool:
+        """Whether it is a network or a shared instance, which has a path of its own."""
+
+
+def placing_stages(pipeline: ast.Pipeline, known: Known) -> list[ast.Stage]:
     """The stages that make something of their own.
 
-    The others only name one of the `values`, or call what is `shared`, which has its own name.
+    The others only name a value, or call what is shared, which has its own name.
     """
     return [
         stage
         for index, stage in enumerate(pipeline.stages)
         if not isinstance(stage, ast.Incoming)
-        and not (isinstance(stage, ast.Call) and stage.name.text in shared)
+        and not (isinstance(stage, ast.Call) and known.is_shared(stage.name.text))
         and not (
             index == 0
             and isinstance(stage, ast.Call)
             and stage.arguments is None
-            and stage.name.text in values
+            and known.is_value(stage.name.text)
         )
     ]
 
 
-def owning_stages(stages: list[ast.Stage], values: set[str], shared: set[str]) -> list[ast.Stage]:
+def owning_stages(stages: list[ast.Stage], known: Known) -> list[ast.Stage]:
     """Those that may own weights: blocks, braces, and operators with parameters."""
     return [
         stage
         for stage in stages
-        if not _is_bare_join(stage, values, shared)
+        if not _is_bare_join(stage, known)
         and (
             not isinstance(stage, ast.Call)
             or stage.name.text not in Op.registry
@@ -120,10 +131,10 @@ def owning_stages(stages: list[ast.Stage], values: set[str], shared: set[str]) -
     ]
 
 
-def _is_bare_join(stage: ast.Stage, values: set[str], shared: set[str]) -> bool:
+def _is_bare_join(stage: ast.Stage, known: Known) -> bool:
     """Whether a stage only joins values that there are: `add { left right }`."""
     return isinstance(stage, ast.Join) and not any(
-        not isinstance(statement, ast.Flow) or placing_stages(statement.pipeline, values, shared)
+        not isinstance(statement, ast.Flow) or placing_stages(statement.pipeline, known)
         for branch in stage.branches
         for statement in branch.statements
     )
@@ -134,18 +145,17 @@ def is_single(stages: list[ast.Stage]) -> bool:
     return len(stages) == 1 and not isinstance(stages[0], ast.Join | ast.Residual | ast.Gate)
 
 
-def shares_name(stages: list[ast.Stage], values: set[str], shared: set[str]) -> bool:
+def shares_name(stages: list[ast.Stage], known: Known) -> bool:
     """Whether a named pipeline becomes a scope, because several of its stages own weights."""
     if is_single(stages):
         return False
     braces = any(
-        not isinstance(stage, ast.Call) and not _is_bare_join(stage, values, shared)
-        for stage in stages
+        not isinstance(stage, ast.Call) and not _is_bare_join(stage, known) for stage in stages
     )
-    return braces or len(owning_stages(stages, values, shared)) > 1
+    return braces or len(owning_stages(stages, known)) > 1
 
 
-def namesake(stages: list[ast.Stage], values: set[str], shared: set[str]) -> ast.Stage | None:
+def namesake(stages: list[ast.Stage], known: Known) -> ast.Stage | None:
     """The stage that takes the pipeline's name: its owner of weights, or its only stage."""
-    candidates = owning_stages(stages, values, shared) or stages
+    candidates = owning_stages(stages, known) or stages
     return candidates[0] if len(candidates) == 1 else None

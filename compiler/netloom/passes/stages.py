@@ -130,16 +130,6 @@ class Stages:
             raise Failed(Diagnostic("E215", message, stage.head.span))
         return found
 
-    def shared(self, place: Place) -> set[str]:
-        """The names that stand for networks and shared instances, which have paths of their own."""
-        networks = {
-            name
-            for name, definition in place.module.definitions.items()
-            if isinstance(definition.node, ast.Network)
-        }
-        values = place.names.values.items()
-        return {name for name, value in values if isinstance(value, Instance)} | networks
-
     def _entering(self, place: Place, span: Span) -> Value:
         if isinstance(place.current, Poison):
             raise Poisoned
@@ -158,7 +148,7 @@ class Stages:
         if not isinstance(stage, ast.Call):
             return
         module, name = place.module, stage.name.text
-        if {name} & (module.definitions.keys() | place.names.values.keys() | module.damaged):
+        if name in module.definitions or name in place.names.values or name in module.damaged:
             return
         declared = Op.registry.get(name)
         if declared is None:
@@ -481,10 +471,9 @@ class Stages:
         names.values.update(values or {})
         only = body.statements[0] if len(body.statements) == 1 else None
         if isinstance(only, ast.Flow) and not only.names:
-            shared = self.shared(place)
-            stages = placing_stages(only.pipeline, names.tensor_names(), shared)
+            inner = place.inside(names, place.scope, entry)
+            stages = placing_stages(only.pipeline, inner)
             if not stages or is_single(stages):
-                inner = place.inside(names, place.scope, entry)
                 naming = Naming(place.scope, path, stages[0] if stages else None)
                 return self.pipeline(only.pipeline, inner, steps, naming)[0]
         scope = Scope(kind, path, entry)

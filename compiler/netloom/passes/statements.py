@@ -198,7 +198,7 @@ class Statements:
     def _require(self, statement: ast.Require, place: Place) -> None:
         if self.construction.visiting:
             return  # what a network promises of itself is checked where it stands alone
-        names = place.names.inner(place.names.entry)
+        names = place.names.as_they_are()
         notes = self.construction.call_chain()
         requirement = Requirement(statement.condition, names, statement.span, notes)
         self.construction.requirements.append(requirement)
@@ -293,10 +293,9 @@ class Statements:
         if len(paths) > 1:
             return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
         (label,) = paths
-        values, shared = place.names.tensor_names(), self.stages.shared(place)
-        stages = placing_stages(pipeline, values, shared)
-        if not shares_name(stages, values, shared):
-            naming = Naming(place.scope, label, namesake(stages, values, shared))
+        stages = placing_stages(pipeline, place)
+        if not shares_name(stages, place):
+            naming = Naming(place.scope, label, namesake(stages, place))
             return self.stages.pipeline(pipeline, place, steps, naming)
         scope = Scope("named", label, None)
         inner = place.inside(place.names, OpenScope(scope, set()), place.current)
