@@ -388,6 +388,39 @@ def test_alignment_can_be_required() -> None:
     assert "the centres lie at 0 and 0.5 pixels" in found.notes[0].message
 
 
+# What is computed for nothing
+
+
+def warnings(text: str) -> list[tuple[str, str]]:
+    """The warnings of a sound spec, with the text at their places."""
+    found = sound(text).warnings
+    spans = [each.span for each in found if each.span]
+    return [
+        (each.code, span.source.text[span.start : span.end])
+        for each, span in zip(found, spans, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("a = conv(4, 3)\nb = image -> tanh", ["conv(4, 3)"]),
+        ("a = conv(4, 3) -> tanh\nimage -> relu", ["tanh"]),
+        ("a = conv(4, 3)\nimage -> relu\nrequire rf(a) == 3", []),
+        ("a, b = split(3)\na -> relu", []),
+        ("a = tanh\nconcat { in a }", []),
+    ],
+)
+def test_what_no_head_needs_is_told_once(body: str, told: list[str]) -> None:
+    assert warnings(net(body)) == [("W201", text) for text in told]
+
+
+def test_what_one_call_of_a_block_needs_is_used() -> None:
+    block = "block two { a = conv(3, 1) b = conv(3, 3, pad=1) return a, b }\n"
+    assert warnings(block + net("two\na, b = two\nconcat { a b }")) == []
+    assert warnings(block + net("two\ntwo")) == [("W201", "conv(3, 3, pad=1)")]
+
+
 # Recovery
 
 

@@ -17,6 +17,7 @@ from netloom.passes.cost import Cost, costs, total
 from netloom.passes.fields import Fields, fields
 from netloom.passes.modules import Modules
 from netloom.passes.settings import Settings
+from netloom.passes.unused import report_unused
 from netloom.syntax import ast
 from netloom.syntax.parse import parse_damaged
 from netloom.syntax.source import read
@@ -50,6 +51,8 @@ class Spec(NamedTuple):
     networks: dict[str, Network]
     programs: "dict[str, Program]"
     """How networks are trained, for those with a train section."""
+    warnings: tuple[Diagnostic, ...] = ()
+    """What is sound but hardly meant."""
 
     @property
     def source(self) -> Source:
@@ -90,7 +93,8 @@ def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
     modules = Modules(limits, diagnostics)
     module = modules.open(source, file)
     networks = {}
-    for name, built in build(module, Settings(settings), limits, diagnostics).items():
+    built_networks = build(module, Settings(settings), limits, diagnostics)
+    for name, built in built_networks.items():
         network = Network(built.graph, fields(built.graph), costs(built.graph))
         check_contracts(built, network.fields, network.costs, diagnostics)
         if network.cost.params > limits.parameters:
@@ -107,7 +111,10 @@ def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
 
         programs = check_trainings(module, graphs, diagnostics)
     diagnostics.raise_if_any()
-    return Spec(tuple(modules.sources), tuple(settings), limits, file, networks, programs)
+    report_unused(built_networks.values(), source, diagnostics)
+    warnings = tuple(diagnostics.found)
+    sources = tuple(modules.sources)
+    return Spec(sources, tuple(settings), limits, file, networks, programs, warnings)
 
 
 def chosen(spec: Spec, name: str | None) -> str:

@@ -127,22 +127,27 @@ def _fixed(settings: Sequence[str], limits: "Limits", write: bool) -> Callable[[
 
 def _tell(results: Sequence[Result], form: Format) -> None:
     """Prints the results in the form that was asked for."""
-    mistakes = [mistake for result in results for mistake in result.mistakes]
+    found = [each for result in results for each in _told(result)]
     match form:
         case Format.TEXT:
             for result in results:
                 _print(result)
         case Format.JSON:
-            ok = not mistakes
+            ok = not any(result.mistakes for result in results)
             print_json({"ok": ok, "files": [_as_json(result) for result in results]})
         case Format.GITHUB:
             from netloom.diagnostics.github import github
 
-            print(github(mistakes), end="")
+            print(github(found), end="")
         case Format.SARIF:
             from netloom.diagnostics.sarif import sarif
 
-            print_json(sarif(mistakes))
+            print_json(sarif(found))
+
+
+def _told(result: Result) -> tuple[Diagnostic, ...]:
+    """The mistakes of a file, or the warnings of a sound one."""
+    return result.mistakes or (result.spec.warnings if result.spec else ())
 
 
 def _print(result: Result) -> None:
@@ -157,6 +162,8 @@ def _print(result: Result) -> None:
     if result.mistakes:
         report(Failed(*result.mistakes))
     elif result.spec and not result.diff:
+        if result.spec.warnings:
+            report(Failed(*result.spec.warnings))
         print_sound(result.path, result.spec)
 
 
@@ -173,5 +180,5 @@ def _as_json(result: Result) -> dict[str, Any]:
         "ok": not result.mistakes,
         "networks": networks,
         "changes": list(result.changes),
-        "diagnostics": [mistake.as_json() for mistake in result.mistakes],
+        "diagnostics": [each.as_json() for each in _told(result)],
     }

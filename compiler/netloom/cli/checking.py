@@ -27,7 +27,10 @@ def check_all(
     for path in paths:
         try:
             for each in specs_in(path):
-                print_sound(each, check_file(each, settings, limits))
+                spec = check_file(each, settings, limits)
+                if spec.warnings:
+                    report(Failed(*spec.warnings))
+                print_sound(each, spec)
         except Failed as failure:
             report(failure)
             code = 1

@@ -2,7 +2,8 @@
 
 A code names one kind of mistake and is never given a second meaning. The hundreds are the stages:
 0 reading files, 1 syntax, 2 building (names, arguments, shapes), 3 analyses, 4 contracts,
-5 training and data, 6 weights, export and running.
+5 training and data, 6 weights, export and running. E is a mistake, W a warning: a spec that only
+has warnings is sound.
 """
 
 CODES: dict[str, str] = {
@@ -58,5 +59,6 @@ CODES: dict[str, str] = {
     "E606": "model-differs",
     "E607": "provider-missing",
     "E608": "several-networks",
+    "W201": "unused-value",
 }
 """Code to name. The name is what a reader remembers; the code is what a program matches."""

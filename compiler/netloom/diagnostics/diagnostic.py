@@ -3,7 +3,7 @@
 import bisect
 import os
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from netloom.diagnostics.codes import CODES
 
@@ -81,10 +81,16 @@ class Diagnostic(NamedTuple):
     help: str | None = None
     edit: Edit | None = None
 
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        """Whether the spec is wrong, or sound but hardly what was meant."""
+        return "warning" if self.code.startswith("W") else "error"
+
     def as_json(self) -> dict[str, Any]:
         """The same as plain data, with offsets in UTF-8 bytes as editors and CI systems count."""
         return {
             "code": self.code,
+            "severity": self.severity,
             "name": CODES[self.code],
             "message": self.message,
             "span": _span_as_json(self.span),
@@ -118,8 +124,8 @@ class Diagnostics:
             self.found.append(diagnostic)
 
     def raise_if_any(self) -> None:
-        """Raises `Failed` with all of them, in the order of the text."""
-        if self.found:
+        """Raises `Failed` with all of them, in the order of the text, if there is a mistake."""
+        if any(each.severity == "error" for each in self.found):
             raise Failed(*sorted(self.found, key=_place))
 
 

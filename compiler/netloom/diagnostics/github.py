@@ -7,7 +7,7 @@ from netloom.diagnostics.diagnostic import Diagnostic
 
 
 def github(diagnostics: Iterable[Diagnostic]) -> str:
-    """One `::error …::message` a line."""
+    """One `::error …::message` or `::warning …` a line."""
     return "".join(f"{_command(diagnostic)}\n" for diagnostic in diagnostics)
 
 
@@ -23,7 +23,7 @@ def _command(diagnostic: Diagnostic) -> str:
             properties = {"file": source.path, "line": line, "col": column, **ends}
     properties["title"] = f"{diagnostic.code} {CODES[diagnostic.code]}"
     listed = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
-    return f"::error {listed}::{_data(_message(diagnostic))}"
+    return f"::{diagnostic.severity} {listed}::{_data(_message(diagnostic))}"
 
 
 def _message(diagnostic: Diagnostic) -> str:

@@ -10,8 +10,9 @@ def render(diagnostics: Iterable[Diagnostic], colour: bool = False) -> str:
     """All diagnostics, one blank line between them, and a closing count where there are several."""
     found = list(diagnostics)
     parts = [_render_one(diagnostic, Palette(colour)) for diagnostic in found]
-    if len(found) > 1:
-        parts.append(f"{len(found)} mistakes\n")
+    mistakes = sum(diagnostic.severity == "error" for diagnostic in found)
+    if mistakes > 1:
+        parts.append(f"{mistakes} mistakes\n")
     return "\n".join(parts)
 
 
@@ -38,7 +39,10 @@ class Palette:
 
 
 def _render_one(diagnostic: Diagnostic, palette: Palette) -> str:
-    lines = [palette.error(f"error[{diagnostic.code}]") + f": {printable(diagnostic.message)}"]
+    lines = [
+        palette.error(f"{diagnostic.severity}[{diagnostic.code}]")
+        + f": {printable(diagnostic.message)}"
+    ]
     marks: list[tuple[Span, str, bool]] = []
     if diagnostic.span:
         marks.append((diagnostic.span, diagnostic.label, True))

@@ -39,7 +39,7 @@ def _rule(code: str) -> dict[str, Any]:
         "shortDescription": {"text": summary(code)},
         "fullDescription": {"text": prose_of(code)},
         "help": {"text": page(code), "markdown": page(code)},
-        "defaultConfiguration": {"level": "error"},
+        "defaultConfiguration": {"level": "warning" if code.startswith("W") else "error"},
     }
 
 
@@ -49,7 +49,7 @@ def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": diagnostic.code,
         "ruleIndex": rule,
-        "level": "error",
+        "level": diagnostic.severity,
         "message": {"text": "\n".join([diagnostic.message, *remarks])},
     }
     if diagnostic.span:

@@ -1,0 +1,64 @@
+"""What a spec computes for nothing."""
+
+from collections.abc import Iterable
+
+from netloom.diagnostics import Diagnostic, Diagnostics, Source, Span
+from netloom.ir.graph import Graph, Layer, Value
+from netloom.passes.build import Built
+from netloom.syntax import ast
+
+
+def report_unused(built: Iterable[Built], source: Source, diagnostics: Diagnostics) -> None:
+    """Warns (W201) of each place of a spec whose result no head and no requirement needs.
+
+    A place in a block counts as used if one call of the block uses it; of a chain of layers that
+    nobody needs only the end is told.
+    """
+    used: set[Span] = set()
+    ends: dict[Span, Layer] = {}
+    for each in built:
+        alive = _needed(each)
+        read = {id(value) for layer in each.graph.layers for value in layer.op.reads()}
+        for layer in each.graph.layers:
+            if id(layer) in alive:
+                used.add(layer.span)
+            elif not any(id(result) in read for result in layer.results):
+                ends.setdefault(layer.span, layer)
+    for span, layer in ends.items():
+        if span not in used and span.source is source:
+            name = layer.results[0].name
+            message = f"`{name}` is computed, but no head needs it"
+            help = "read it, make it a `head`, or delete it"
+            diagnostics.report(Diagnostic("W201", message, span, help=help))
+
+
+def _needed(built: Built) -> set[int]:
+    """The layers that some head or requirement needs."""
+    graph = built.graph
+    alive = {id(layer) for layer in graph.layers_for(graph.heads)}
+    for requirement in built.requirements:
+        for name in _names_in(requirement.condition):
+            value = requirement.names.values.get(name)
+            if isinstance(value, Value):
+                alive |= _below(value, graph)
+    return alive
+
+
+def _below(value: Value, graph: Graph) -> set[int]:
+    """The layers on which a value depends."""
+    needed = {id(value)}
+    found: set[int] = set()
+    for layer in reversed(graph.layers):
+        if any(id(result) in needed for result in layer.results):
+            found.add(id(layer))
+            needed |= {id(each) for each in layer.op.reads()}
+    return found
+
+
+def _names_in(node: object) -> Iterable[str]:
+    """The names in an expression."""
+    if isinstance(node, ast.Variable):
+        yield node.name
+    elif isinstance(node, tuple) and not isinstance(node, Span):
+        for part in node:
+            yield from _names_in(part)
