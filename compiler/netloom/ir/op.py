@@ -61,7 +61,7 @@ class Op(Declared, family="operator"):
 
     def __init_subclass__(cls, name: str = "", family: str = "") -> None:
         super().__init_subclass__(name, family)
-        for rule in ("result", "window", "params"):
+        for rule in ("result", "window", "params", "macs"):
             if rule in cls.__dict__:
                 setattr(cls, rule, _once(rule, cls.__dict__[rule]))
 
@@ -90,12 +90,15 @@ class Op(Declared, family="operator"):
 
     def operands(self) -> "list[Value]":
         """The values whose elements flow in, in the order of the signature."""
-        found: list[Value] = []
-        for entry in self.signature():
-            if entry.is_operand:
-                given = getattr(self, entry.name)
-                found += given if isinstance(given, tuple) else [] if given is None else [given]
-        return found
+        known = self.__dict__
+        if "_operands" not in known:
+            found: list[Value] = []
+            for entry in self.signature():
+                if entry.is_operand:
+                    given = getattr(self, entry.name)
+                    found += given if isinstance(given, tuple) else [] if given is None else [given]
+            known["_operands"] = found
+        return known["_operands"]  # type: ignore[no-any-return]
 
     def params(self) -> Mapping[str, Parameter]:
         """The tensors it owns, by the names that PyTorch gives them."""

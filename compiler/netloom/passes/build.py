@@ -14,6 +14,7 @@ from netloom.passes.construction import Construction, Place, Requirement
 from netloom.passes.expansion import Expansion
 from netloom.passes.expressions import BUILD_FUNCTIONS, Names, Poisoned
 from netloom.passes.modules import Definition, Module
+from netloom.passes.replay import Expanded, Key
 from netloom.passes.scopes import OpenScope, names_given
 from netloom.passes.settings import Settings
 from netloom.passes.statements import Statements
@@ -41,17 +42,20 @@ def build(
     that has lost a part to a syntax error is not built.
     """
     networks = {}
+    expanded: dict[Key, Expanded] = {}
     for item in module.file.items:
         if isinstance(item, ast.Network) and item.name.text not in module.damaged:
             construction = Construction(item.name.text, limits, diagnostics)
-            networks[item.name.text] = _build_network(item, module, settings, construction)
+            statements = Statements(construction, expanded)
+            networks[item.name.text] = _build_network(item, module, settings, statements)
     settings.report_unused(diagnostics)
     return networks
 
 
 def _build_network(
-    network: ast.Network, module: Module, settings: Settings, construction: Construction
+    network: ast.Network, module: Module, settings: Settings, statements: Statements
 ) -> Built:
+    construction = statements.construction
     scope = Scope("network", "", None)
     names = Names(dict(module.constants), functions=BUILD_FUNCTIONS, limits=construction.limits)
     opened = OpenScope(scope, names_given(network.statements))
@@ -62,7 +66,7 @@ def _build_network(
         call = Call(network.name, given, f"network `{network.name.text}`")
         parameters = bind_fields(parameter_signature(network.parameters, names), call, names).fields
         names.values.update(parameters)
-        Statements(construction).run(network.statements, place)
+        statements.run(network.statements, place)
     except Failed as failure:
         construction.tell(failure)
     except Poisoned:

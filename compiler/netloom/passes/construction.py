@@ -104,6 +104,7 @@ class Construction:
         self._diagnostics = diagnostics
         self._calls: list[tuple[str, Span]] = []
         self.visiting = False
+        self.deepest = 0
         self.nodes = 0
         self._data_sizes: set[str] = set()
 
@@ -119,6 +120,11 @@ class Construction:
         """Tells all mistakes of a failure."""
         for diagnostic in failure.diagnostics:
             self.report(diagnostic)
+
+    @property
+    def depth(self) -> int:
+        """How many calls of blocks are open."""
+        return len(self._calls)
 
     def call_chain(self) -> tuple[Note, ...]:
         """The block calls around this point, innermost first."""
@@ -141,6 +147,12 @@ class Construction:
             message = f"blocks are nested more than {self.limits.blocks} deep"
             raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("blocks")))
         self._calls.append((name, span))
+        self.deepest = max(self.deepest, len(self._calls))
+
+    def could_enter(self, blocks: set[str], depth: int) -> bool:
+        """Whether blocks could be expanded here, of which `depth` stand inside one another."""
+        active = {self.name, *(each for each, _ in self._calls)}
+        return not active & blocks and len(self._calls) + depth <= self.limits.blocks
 
     def leave_block(self) -> None:
         """The counterpart of `enter_block`."""

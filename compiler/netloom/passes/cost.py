@@ -16,13 +16,17 @@ class Cost:
 def costs(graph: Graph) -> dict[Layer, Cost]:
     """The cost of every layer; the batch, if it is free, is taken as 1."""
     batch = batch_size(graph)
-    return {
-        layer: Cost(
-            sum(math.prod(p.shape) for p in layer.op.params().values() if p.learned),
-            evaluate(layer.op.macs(), {batch.name: 1} if batch else {}),
-        )
-        for layer in graph.layers
-    }
+    one = {batch.name: 1} if batch else {}
+    for_one: dict[Dim, Dim] = {}
+    found = {}
+    for layer in graph.layers:
+        macs = layer.op.macs()
+        if macs not in for_one:
+            for_one[macs] = evaluate(macs, one)
+        params = layer.op.params().values()
+        learned = sum(math.prod(p.shape) for p in params if p.learned)
+        found[layer] = Cost(learned, for_one[macs])
+    return found
 
 
 def batch_size(graph: Graph) -> Size | None:

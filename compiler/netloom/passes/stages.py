@@ -32,6 +32,7 @@ from netloom.passes.expressions import (
 )
 from netloom.passes.modules import Definition
 from netloom.passes.origins import origins
+from netloom.passes.replay import Expanded, Key, key_of
 from netloom.passes.scopes import Naming, OpenScope, is_single, names_given, placing_stages
 from netloom.passes.sharing import pair_weights
 from netloom.syntax import ast
@@ -48,9 +49,11 @@ class Stages:
         self,
         construction: Construction,
         run: Callable[[tuple[ast.Statement, ...], Place], None],
+        expanded: dict[Key, Expanded],
     ) -> None:
         self.construction = construction
         self.run = run
+        self.expanded = expanded
 
     def pipeline(
         self, pipeline: ast.Pipeline, place: Place, steps: Steps, naming: Naming
@@ -207,26 +210,30 @@ class Stages:
         path: str,
     ) -> Results:
         block, module = definition
-        name = block.name.text
-        self.construction.enter_block(name, stage.span)
+        name, construction = block.name.text, self.construction
+        signature = parameter_signature(block.parameters, Names(module.constants))
+        call = Call(stage.name, stage.arguments or (), f"block `{name}`", True)
+        arguments = bind_fields(signature, call, place.names).fields
+        tensors = {each.name: arguments[each.name] for each in signature if each.is_operand}
+        scope = Scope("block", path, entry)
+        scope.block, scope.mentions, scope.tensors = name, mentioned(call), tensors
+        scope.arguments = {key: v for key, v in arguments.items() if key not in tensors}
+        scope.defaults = {each.name: each.default for each in signature if not each.required}
+        read = [entry, *tensors.values()]
+        key = key_of(block, scope.arguments, read)
+        if key in self.expanded:
+            copied = self.expanded[key].copy(path, read, construction, stage.span)
+            if copied:
+                copied.mentions = scope.mentions
+                return close(copied, copied.results, steps)
+        before = (len(construction.layers), len(construction.requirements), construction.nodes)
+        deepest, construction.deepest = construction.deepest, 0
+        construction.enter_block(name, stage.span)
         try:
-            self.construction.spend(stage.span)
-            signature = parameter_signature(block.parameters, Names(module.constants))
-            call = Call(stage.name, stage.arguments or (), f"block `{name}`", True)
-            arguments = bind_fields(signature, call, place.names).fields
-            tensors = {each.name for each in signature if each.is_operand}
-            scope = Scope("block", path, entry)
-            scope.block, scope.mentions = name, mentioned(call)
-            scope.arguments = {key: v for key, v in arguments.items() if key not in tensors}
-            scope.tensors = {key: arguments[key] for key in tensors}
-            scope.defaults = {each.name: each.default for each in signature if not each.required}
+            construction.spend(stage.span)
+            names = {**module.constants, **arguments}
             inner = Place(
-                Names(
-                    {**module.constants, **arguments},
-                    entry,
-                    BUILD_FUNCTIONS,
-                    limits=self.construction.limits,
-                ),
+                Names(names, entry, BUILD_FUNCTIONS, limits=construction.limits),
                 OpenScope(scope, names_given(block.statements)),
                 entry,
                 module,
@@ -236,8 +243,21 @@ class Stages:
             inner.defined = {each.name.text: each.name.span for each in block.parameters}
             self.run(block.statements, inner)
         finally:
-            self.construction.leave_block()
-        return close(scope, inner.returned or (inner.current,), steps)
+            construction.leave_block()
+        results = close(scope, inner.returned or (inner.current,), steps)
+        layers, requirements, nodes = before
+        if len(construction.requirements) == requirements and not construction.failed:
+            made = Expanded(
+                scope,
+                construction.layers[layers:],
+                read,
+                construction.nodes - nodes,
+                construction.deepest - construction.depth,
+            )
+            if scope.lines and made.can_be_copied():
+                self.expanded[key] = made
+        construction.deepest = max(deepest, construction.deepest)
+        return results
 
     def _instance(
         self, instance: Instance, stage: ast.Call, entry: Value, place: Place, steps: Steps

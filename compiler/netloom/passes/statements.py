@@ -17,6 +17,7 @@ from netloom.passes.expressions import (
     text_of,
     truth_of,
 )
+from netloom.passes.replay import Expanded, Key
 from netloom.passes.scopes import Naming, OpenScope, namesake, placing_stages, shares_name
 from netloom.passes.stages import Stages
 from netloom.syntax import ast
@@ -25,9 +26,9 @@ from netloom.syntax import ast
 class Statements:
     """Runs the statements of one network, and those of the blocks that it calls."""
 
-    def __init__(self, construction: Construction) -> None:
+    def __init__(self, construction: Construction, expanded: dict[Key, Expanded]) -> None:
         self.construction = construction
-        self.stages = Stages(construction, self.run)
+        self.stages = Stages(construction, self.run, expanded)
 
     def run(self, statements: tuple[ast.Statement, ...], place: Place) -> None:
         """Runs statements one after the other; a mistake in one does not stop the next."""

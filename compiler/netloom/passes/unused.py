@@ -39,7 +39,7 @@ def _needed(built: Built) -> set[int]:
     for requirement in built.requirements:
         for name in _names_in(requirement.condition):
             value = requirement.names.values.get(name)
-            if isinstance(value, Value):
+            if isinstance(value, Value) and id(value.layer) not in alive:
                 alive |= _below(value, graph)
     return alive
 
