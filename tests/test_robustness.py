@@ -15,7 +15,7 @@ from netloom.compile import check
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.diagnostics.render import render
 from netloom.syntax.source import from_bytes, read
-from specimens import SPECS, built, mistakes, net
+from specimens import ROOT, SPECS, built, mistakes, net
 
 LENET = next(path for path in SPECS if path.stem == "lenet")
 
@@ -101,10 +101,10 @@ def test_200_brackets_in_one_another_are_read_and_201_are_refused(kind: str) -> 
     assert [found.code for found in mistakes(_nested(kind, 201))] == ["E217"]
 
 
-def _told(text: str) -> tuple[Diagnostic, ...]:
-    """The diagnostics of a spec, which may have none."""
+def _told(text: str, name: str = "net.loom") -> tuple[Diagnostic, ...]:
+    """The mistakes in a spec, which may have none."""
     try:
-        check(Source("net.loom", text))
+        check(Source(name, text))
     except Failed as failure:
         return failure.diagnostics
     return ()
@@ -215,6 +215,7 @@ STRANGERS = [
     *("in", "if", "else", "repeat", "block", "network", "head", "train", "infer", "require"),
     *("let", "not", "and", "or", "concat", "add", "->", "..", "==", "999999999999", "-1", "0.5"),
     *("1e300", "true", "[1, 2]", "image", "shape(x)", "rf(image)", "N", "h"),
+    *("share", "gate", "return", "from", "import", "residual", "shortcut", "as", "x[0]", "tensor"),
 ]
 
 
@@ -225,15 +226,37 @@ def test_a_mutated_spec_is_sound_or_has_mistakes_that_can_be_shown(seed: int) ->
     _is_answered(text)
 
 
+ZOO = sorted((ROOT / "specs").glob("*.loom"))
+
+
+@pytest.mark.parametrize("part", range(40))
+def test_a_mutated_network_of_the_zoo_is_answered(part: int) -> None:
+    for seed in range(5 * part, 5 * part + 5):
+        _mutate_the_zoo(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(100))
+def test_ten_thousand_mutated_networks_of_the_zoo_are_answered(part: int) -> None:
+    for seed in range(1_000 + 100 * part, 1_100 + 100 * part):
+        _mutate_the_zoo(seed)
+
+
+def _mutate_the_zoo(seed: int) -> None:
+    path = ZOO[seed % len(ZOO)]
+    text = _mutated(path.read_text(encoding="utf-8"), random.Random(seed))
+    _is_answered(text, str(path))
+
+
 @given(st.lists(st.sampled_from([*STRANGERS, "relu", "conv(4, 3)", "a =", "b ="])))
 def test_familiar_pieces_in_any_order_are_answered(pieces: list[str]) -> None:
     _is_answered(net(" ".join(pieces), "N, 3, h, w"))
 
 
-def _is_answered(text: str) -> None:
-    told = _told(text)
+def _is_answered(text: str, name: str = "net.loom") -> None:
+    told = _told(text, name)
     for found in told:
         for span in filter(None, [found.span, *(note.span for note in found.notes)]):
-            assert 0 <= span.start <= span.end <= len(text)
+            assert 0 <= span.start <= span.end <= len(span.source.text)
     assert render(told).count("error[") >= len(told)
     assert render(told, colour=True).count("\x1b[1;31merror[") == len(told)

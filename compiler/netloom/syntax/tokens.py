@@ -8,7 +8,10 @@ from typing import NamedTuple
 from netloom.syntax.automaton import END, Automaton
 
 UNKNOWN = "?"
-"""The kind of a character that begins no token."""
+"""The kind of a character, or of a word, that is no token.
+
+A word is taken as a whole, so that the time for a long one grows with its length only.
+"""
 
 
 class Token(NamedTuple):
@@ -49,7 +52,7 @@ def _pattern_of(
 ) -> tuple[re.Pattern[str], list[str | None]]:
     """One expression for all tokens, and the kind of each of its groups; None for the own text."""
     punctuation = "|".join(re.escape(word) for word in words if not word.isidentifier())
-    groups = [*shaped, (None, punctuation), (END, r"\Z"), (UNKNOWN, r".")]
+    groups = [*shaped, (None, punctuation), (END, r"\Z"), (UNKNOWN, r"\w+|.")]
     alternatives = "|".join(f"({expression})" for _, expression in groups)
     pattern = re.compile(f"(?:{'|'.join(ignored)})*(?:{alternatives})")
     return pattern, [None, *(kind for kind, _ in groups)]
