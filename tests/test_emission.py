@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy
 import onnx
@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netloom import __version__
-from netloom.compile import Network, check_file
+from netloom.compile import Network, check, check_file
+from netloom.diagnostics import Source
 from netloom.emit import onnx as emit_onnx
 from netloom.emit import stages
 from netloom.emit import torch as emit_torch
@@ -199,3 +200,12 @@ def test_two_names_never_become_one_identifier(left: str, right: str) -> None:
         assert identifier(name).isidentifier()
         assert identifier(name) not in RESERVED
         assert not identifier(name).startswith("_")
+
+
+@pytest.mark.parametrize("body", [" -> ".join(["tanh"] * 10_000), "repeat 10_000 { tanh }"])
+def test_ten_thousand_layers_are_imported_and_run(body: str) -> None:
+    text = f"network net {{ input x: float32[N, 2]\n{body}\nhead y = relu }}"
+    (network,) = check(Source("net.loom", text)).networks.values()
+    scope: dict[str, Any] = {}
+    exec(compile(emit_torch.source(network.graph), "net.py", "exec"), scope)
+    assert scope["Net"]()(torch.ones(3, 2)).shape == (3, 2)

@@ -188,6 +188,41 @@ print(*({{"torch", "onnx", "onnxruntime", "numpy", "rich", "typer"}} & set(sys.m
     assert (found.returncode, found.stdout) == (0, "\n"), found.stderr
 
 
+def test_a_check_opens_the_spec_and_its_imports_and_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "blocks.loom").write_text("block unit { conv(4, 3) -> relu }\n")
+    main = tmp_path / "main.loom"
+    text = 'from "blocks.loom" import unit\n' + net("unit")
+    main.write_text(text + 'train net { data "py:os:system?x=1" loss mse(out, image) }\n')
+    script = f"""
+import sys
+from netloom.compile import check_file
+from netloom.diagnostics import Failed
+import netloom.passes.training, netloom.diagnostics.names, difflib, fractions
+seen = []
+sys.addaudithook(lambda event, given: seen.append((event, str(given[:1]))))
+try:
+    check_file({str(main)!r})
+except Failed:
+    pass
+done = list(seen)
+for event, given in done:
+    if event in ("exec", "compile", "import") or event.split(".")[0] in ("subprocess", "socket"):
+        print("ran", event, given)
+    if event == "open":
+        print("opened", given)
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert not found.stderr
+    lines = found.stdout.splitlines()
+    assert not [line for line in lines if line.startswith("ran")]
+    assert {Path(line.split("'")[1]).name for line in lines} <= {
+        "main.loom",
+        "blocks.loom",
+        "netloom.lark",
+    }
+
+
 TOKEN = re.compile(r'"[^"\n]*"|#[^\n]*|\w+|->|\.\.|[<>=!]=|//|\s+|.', re.DOTALL)
 
 

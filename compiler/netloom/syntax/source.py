@@ -111,7 +111,7 @@ def from_bytes(name: str, content: bytes, limit: int = DEFAULT.text) -> Source:
         message = f"`{name}` has more than {limit:,} bytes, the most a spec may have"
         raise Failed(Diagnostic("E003", message, help=DEFAULT.raised_by("text")))
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as problem:
         message = f"`{name}` is not a text file: byte {problem.start} is not UTF-8"
         raise Failed(

@@ -94,11 +94,12 @@ class _BodyWriter:
         for step in scope.steps():
             self.uses.update(id(value) for value in _reads(step))
         for line in scope.lines:
-            for index, step in enumerate(line.steps):
-                later = {id(value) for each in line.steps[index + 1 :] for value in _reads(each)}
+            later = Counter(id(value) for each in line.steps for value in _reads(each))
+            for step in line.steps:
+                later.subtract(id(value) for value in _reads(step))
                 self._step(step, later, line.names if step is line.steps[-1] else ())
 
-    def _step(self, step: Layer | Scope, later: set[int], names: tuple[str, ...]) -> None:
+    def _step(self, step: Layer | Scope, later: Counter[int], names: tuple[str, ...]) -> None:
         if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
             self._unrolled(step, names)
             return
@@ -117,13 +118,13 @@ class _BodyWriter:
             self.uses.update(id(value) for value in _reads(step))
         for step in steps:
             expression, _ = self._applied(step, f"self.{label}[{step.label}]")
-            self._assign_or_keep(step, expression, set(), names if step is steps[-1] else ())
+            self._assign_or_keep(step, expression, Counter(), names if step is steps[-1] else ())
 
     def _assign_or_keep(
         self,
         step: Layer | Scope,
         expression: Expression,
-        later: set[int],
+        later: Counter[int],
         names: tuple[str, ...],
     ) -> None:
         picks = _picks(step)
@@ -132,7 +133,7 @@ class _BodyWriter:
             (index,) = wanted
             value, path = step.results[index], picks[index]
             expression = Pick(expression, path) if path else expression
-            if self.uses[id(value)] == 1 and id(value) in later and not names:
+            if self.uses[id(value)] == 1 and later[id(value)] and not names:
                 self.pending[id(value)] = expression
             else:
                 name = names[index : index + 1]
