@@ -388,6 +388,25 @@ def test_alignment_can_be_required() -> None:
     assert "the centres lie at 0 and 0.5 pixels" in found.notes[0].message
 
 
+# Words of other frameworks
+
+
+@pytest.mark.parametrize(
+    ("body", "help"),
+    [
+        ("Conv2d(4, 3)", "did you mean `conv`?"),
+        ("AdaptiveAvgPool2d(1)", "did you mean `global_avgpool`?"),
+        ("Dense(3)", "did you mean `linear`?"),
+        ("conv(4, kernel_size=3)", "did you mean `kernel`?"),
+        ("conv(4, 3, padding=1)", "did you mean `pad`?"),
+        ("conv(4, 3, in_channels=3)", "what enters has its channels"),
+    ],
+)
+def test_words_of_other_frameworks_are_understood(body: str, help: str) -> None:
+    (found,) = mistakes(net(body))
+    assert help in (found.help or "")
+
+
 # What is computed for nothing
 
 

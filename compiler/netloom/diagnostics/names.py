@@ -5,6 +5,73 @@ from collections.abc import Container, Iterable
 
 from netloom.diagnostics.diagnostic import Diagnostic, Edit, Span
 
+_ARGUMENTS_ELSEWHERE = {
+    "kernelsize": "kernel",
+    "ksize": "kernel",
+    "padding": "pad",
+    "strides": "stride",
+    "dilations": "dilation",
+    "outchannels": "out",
+    "outfeatures": "out",
+    "filters": "out",
+    "usebias": "bias",
+    "negativeslope": "slope",
+    "scalefactor": "factor",
+    "outputpadding": "output_pad",
+    "learningrate": "lr",
+}
+"""What other frameworks call an argument, without capitals and underscores, and what we call it."""
+
+_OPERATORS_ELSEWHERE = {
+    "conv1d": "conv",
+    "conv2d": "conv",
+    "convolution": "conv",
+    "convtranspose": "deconv",
+    "convtranspose2d": "deconv",
+    "conv2dtranspose": "deconv",
+    "upconv": "deconv",
+    "maxpool2d": "maxpool",
+    "maxpooling2d": "maxpool",
+    "avgpool2d": "avgpool",
+    "averagepooling2d": "avgpool",
+    "gap": "global_avgpool",
+    "adaptiveavgpool2d": "global_avgpool",
+    "globalaveragepooling2d": "global_avgpool",
+    "batchnorm2d": "batchnorm",
+    "batchnormalization": "batchnorm",
+    "bn": "batchnorm",
+    "dense": "linear",
+    "fc": "linear",
+    "fullyconnected": "linear",
+    "innerproduct": "linear",
+    "cat": "concat",
+    "concatenate": "concat",
+    "sum": "add",
+    "multiply": "mul",
+    "swish": "silu",
+    "hswish": "hardswish",
+    "hsigmoid": "hardsigmoid",
+    "leakyrelu": "leaky_relu",
+    "localresponsenorm": "lrn",
+    "maxunpool": "unpool",
+    "maxunpool2d": "unpool",
+    "interpolate": "upsample",
+    "upsampling2d": "upsample",
+    "dropout2d": "dropout",
+    "stochasticdepth": "drop_path",
+    "droppath": "drop_path",
+    "chunk": "split",
+    "view": "flatten",
+    "reshape": "flatten",
+}
+"""What other frameworks call an operator, and the nearest one here."""
+
+_NEEDLESS = dict.fromkeys(
+    ("inchannels", "infeatures", "inputsize", "numfeatures", "inputshape"),
+    "what enters has its channels; only those that come out are given",
+)
+"""Arguments of other frameworks that have no counterpart, and why."""
+
 
 def unknown_name(
     code: str,
@@ -26,7 +93,12 @@ def unknown_name(
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A `help` line that names the nearest known name, or lists all when they are few."""
     names = sorted(known)
-    near = meant(name, names) or _nearest(name, names) or _nearest(name.lower(), names)
+    plain = _plain(name)
+    if plain in _NEEDLESS:
+        return _NEEDLESS[plain]
+    elsewhere = (_ARGUMENTS_ELSEWHERE.get(plain), _OPERATORS_ELSEWHERE.get(plain))
+    near = next((each for each in elsewhere if each in names), None)
+    near = near or meant(name, names) or _nearest(name, names) or _nearest(name.lower(), names)
     if near:
         return f"did you mean `{near}`?"
     if 0 < len(names) <= 12:

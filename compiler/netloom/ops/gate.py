@@ -28,7 +28,7 @@ class Gate(Op, name="gate"):
             all_equal(self.by.type.shape, wanted) for wanted in [(n, c, 1, 1), (n, 1, h, w)]
         ):
             wanted_text = f"[{n}, {c}, 1, 1] or [{n}, 1, {h}, {w}]"
-            message = f"the body of a gate gives {wanted_text} factors here, not {self.by.type}"
+            message = f"needs factors {wanted_text}, but its body gives {self.by.type}"
             help = (
                 "end it in `global_avgpool -> conv(…, 1) -> sigmoid`, or in `conv(1, …) -> sigmoid`"
             )

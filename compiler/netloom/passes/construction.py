@@ -255,9 +255,17 @@ def _rejection(
     label, notes = "", []
     if at.startswith("xs."):
         index = int(at.removeprefix("xs."))
-        place, label = branches[index], _described(op.operands()[index])
+        first, other = (
+            ("what enters is", "its body gives")
+            if op.name == "gate"
+            else (
+                "this branch is",
+                "this branch is",
+            )
+        )
+        place, label = branches[index], f"{other if index else first} {op.operands()[index].type}"
         if index:
-            notes.append(Note(_described(op.operands()[0]), branches[0]))
+            notes.append(Note(f"{first} {op.operands()[0].type}", branches[0]))
         if reject.axis is not None:
             values = (op.operands()[index], op.operands()[0])
             notes += origins(values, reject.axis, shown=branches)
@@ -268,7 +276,3 @@ def _rejection(
     return Diagnostic(
         reject.code, subject + reject.message, place, label, tuple(notes), reject.help
     )
-
-
-def _described(value: Value) -> str:
-    return f"this branch is {value.type}"

@@ -268,7 +268,11 @@ class Stages:
             where = "in the statements of one network" if is_network else "where it is declared"
             message = f"`{instance.name}` is shared, so it can be called only {where}"
             help = "call it there, name the result, and read that name here"
-            notes = (Note("it belongs here", instance.first_span),) if instance.first_span else ()
+            notes = (
+                (Note("its first call is here", instance.first_span),)
+                if instance.first_span
+                else ()
+            )
             raise Failed(Diagnostic("E221", message, stage.name.span, notes=notes, help=help))
         path = place.scope.claim(instance.name)
         placed: Steps = []

@@ -130,7 +130,9 @@ def _check_interface(session: Any, graph: Graph) -> None:
     found = {each.name for each in session.get_outputs()}
     wanted = {head.name for head in graph.heads_in("infer")}
     if found != wanted:
-        message = f"the model gives {_listed(found)}, but network `{graph.name}` {_listed(wanted)}"
+        message = (
+            f"the model gives {_listed(found)}, but network `{graph.name}` makes {_listed(wanted)}"
+        )
         raise Failed(Diagnostic("E606", message, help="export it again from this spec"))
     unknown = {each.name for each in session.get_inputs()} - {v.name for v in graph.inputs}
     if unknown:
