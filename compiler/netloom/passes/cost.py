@@ -1,6 +1,7 @@
 """Parameters and multiply-accumulates."""
 
 import math
+from collections import Counter
 
 from netloom.ir.dims import Dim, Size, Symbolic, evaluate
 from netloom.ir.graph import Graph, Layer
@@ -17,14 +18,17 @@ def costs(graph: Graph) -> dict[Layer, Cost]:
     """The cost of every layer; the batch, if it is free, is taken as 1."""
     batch = batch_size(graph)
     one = {batch.name: 1} if batch else {}
-    for_one: dict[Dim, Dim] = {}
+    for_one: dict[Dim, Dim] = {0: 0}
+    free = Cost()
     found = {}
     for layer in graph.layers:
-        macs = layer.op.macs()
+        macs, params = layer.op.macs(), layer.op.params()
+        if macs == 0 and not params:
+            found[layer] = free
+            continue
         if macs not in for_one:
             for_one[macs] = evaluate(macs, one)
-        params = layer.op.params().values()
-        learned = sum(math.prod(p.shape) for p in params if p.learned)
+        learned = sum(math.prod(p.shape) for p in params.values() if p.learned)
         found[layer] = Cost(learned, for_one[macs])
     return found
 
@@ -45,6 +49,7 @@ def total(layers: list[Layer], table: dict[Layer, Cost]) -> Cost:
     """The cost of some layers together; weights that several of them share count once."""
     owners = {id(layer.weights_of): table[layer].params for layer in layers}
     macs: Dim = 0
-    for layer in layers:
-        macs = macs + table[layer].macs
+    times = Counter(table[layer].macs for layer in layers)
+    for each, count in times.items():
+        macs = macs + each * count
     return Cost(sum(owners.values()), macs)
