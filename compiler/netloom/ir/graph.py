@@ -133,6 +133,7 @@ class Graph:
         self.name, self.scope, self.span = name, scope, span
         self.inputs, self.targets, self.heads = inputs, targets, heads
         self.layers, self.named = layers, named
+        self._needed: dict[frozenset[int], list[Layer]] = {}
 
     def heads_in(self, mode: Literal["train", "infer"]) -> tuple[Head, ...]:
         """The heads that exist in training, or in the exported graph."""
@@ -140,13 +141,16 @@ class Graph:
 
     def layers_for(self, heads: tuple[Head, ...]) -> list[Layer]:
         """The layers that some heads need, in order; everything else is dead."""
-        needed = {id(head.value) for head in heads}
-        kept: list[Layer] = []
-        for layer in reversed(self.layers):
-            if any(id(result) in needed for result in layer.results):
-                kept.append(layer)
-                needed |= {id(value) for value in layer.op.reads()}
-        return kept[::-1]
+        wanted = frozenset(id(head.value) for head in heads)
+        if wanted not in self._needed:
+            needed = set(wanted)
+            kept: list[Layer] = []
+            for layer in reversed(self.layers):
+                if any(id(result) in needed for result in layer.results):
+                    kept.append(layer)
+                    needed.update(map(id, layer.op.reads()))
+            self._needed[wanted] = kept[::-1]
+        return self._needed[wanted]
 
     def layers_in(self, mode: Literal["train", "infer"]) -> list[Layer]:
         """The layers that training, or the exported graph, consists of."""
