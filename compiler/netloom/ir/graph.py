@@ -75,13 +75,14 @@ class Scope:
 
     `arguments` are the parameters of a block with what this call gave for them, `defaults` what it
     takes for those that are not given, `tensors` the values among them; other scopes have none.
-    `entry` is the value that `in` means, `results` is what comes out. `twin` is the first call of
-    something shared, of which this scope is a later call.
+    `definition` identifies the block or network, `entry` is the value that `in` means, `results` is
+    what comes out. `twin` is the first call of something shared, of which this is a later call.
     """
 
     def __init__(self, kind: ScopeKind, name: str, entry: Value | None) -> None:
         self.kind, self.name, self.entry = kind, name, entry
         self.block: str | None = None
+        self.definition: int | None = None
         self.arguments: dict[str, Any] = {}
         self.defaults: dict[str, Any] = {}
         self.tensors: dict[str, Value] = {}

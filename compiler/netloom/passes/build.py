@@ -10,12 +10,12 @@ from netloom.diagnostics import Diagnostic, Diagnostics, Failed
 from netloom.ir.graph import Graph, Scope, Value
 from netloom.limits import Limits
 from netloom.passes.binding import Call, bind_fields, parameter_signature
-from netloom.passes.construction import Construction, Place, Requirement
+from netloom.passes.construction import Construction, Home, Place, Requirement
 from netloom.passes.expansion import Expansion
 from netloom.passes.expressions import BUILD_FUNCTIONS, Names, Poisoned
 from netloom.passes.modules import Definition, Module
 from netloom.passes.replay import Expanded, Key
-from netloom.passes.scopes import OpenScope, names_given
+from netloom.passes.scopes import OpenScope
 from netloom.passes.settings import Settings
 from netloom.passes.statements import Statements
 from netloom.syntax import ast
@@ -45,7 +45,7 @@ def build(
     expanded: dict[Key, Expanded] = {}
     for item in module.file.items:
         if isinstance(item, ast.Network) and item.name.text not in module.damaged:
-            construction = Construction(item.name.text, limits, diagnostics)
+            construction = Construction(item, limits, diagnostics)
             statements = Statements(construction, expanded)
             networks[item.name.text] = _build_network(item, module, settings, statements)
     settings.report_unused(diagnostics)
@@ -58,8 +58,9 @@ def _build_network(
     construction = statements.construction
     scope = Scope("network", "", None)
     names = Names(dict(module.constants), functions=BUILD_FUNCTIONS, limits=construction.limits)
-    opened = OpenScope(scope, names_given(network.statements))
-    place = Place(names, opened, None, module, "network")
+    opened = OpenScope(scope, network.statements)
+    home = Home(opened, module, network)
+    place = Place(names, opened, None, module, "network", home)
     try:
         Expansion(construction.limits).of(Definition(network, module))
         given = settings.arguments(network)
@@ -76,6 +77,7 @@ def _build_network(
         message = f"network `{network.name.text}` has {has}, so nothing comes out of it"
         help = "name an output: `head logits = …`"
         construction.report(Diagnostic("E218", message, network.name.span, help=help))
+    _check_targets(construction)
     graph = Graph(
         network.name.text,
         scope,
@@ -87,3 +89,22 @@ def _build_network(
         network.name.span,
     )
     return Built(graph, tuple(construction.requirements), not construction.failed)
+
+
+def _check_targets(construction: Construction) -> None:
+    """Reports heads that depend on a target, which is there for losses only (E508)."""
+    targets = {id(target): target for target in construction.targets}
+    made = {id(r): layer for layer in construction.layers for r in layer.results}
+    for head in construction.heads if targets else ():
+        waiting, seen = [head.value], set()
+        while waiting:
+            value = waiting.pop()
+            if id(value) in targets:
+                message = f"head `{head.name}` depends on the target `{value.name}`"
+                help = "a target is what only losses and metrics read; declare it as an `input`"
+                construction.report(Diagnostic("E508", message, head.span, help=help))
+                break
+            layer = made.get(id(value))
+            if layer is not None and id(layer) not in seen:
+                seen.add(id(layer))
+                waiting += layer.op.reads()

@@ -1,8 +1,9 @@
 """Comparisons of what a spec speaks about, decided for all sizes of the input."""
 
+import math
 from typing import Any
 
-from netloom.ir.dims import Dim
+from netloom.ir.dims import Dim, Symbolic
 from netloom.ir.equality import Proved, Refuted, equal, less_or_equal
 
 
@@ -15,6 +16,9 @@ class Each:
     def __str__(self) -> str:
         different = dict.fromkeys(str(fact) for fact in self.facts)
         return " and ".join(different) if different else "nothing"
+
+
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def compare(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
@@ -43,6 +47,16 @@ def _compare_one(operator: str, left: Any, right: Any) -> Proved | Refuted | Non
         return _compare_tuples(operator, left, right)
     if isinstance(left, Dim) and isinstance(right, Dim) and not isinstance(left, bool):
         return _compare_dims(operator, left, right)
+    if isinstance(left, float) and isinstance(right, Symbolic):
+        return _compare_one(_MIRRORED[operator], right, left)
+    if isinstance(left, Symbolic) and isinstance(right, float):
+        # A size is a whole number, so it is compared with the next one.
+        if right.is_integer():
+            return _compare_dims(operator, left, int(right))
+        if operator in ("<", ">="):
+            return _compare_dims(operator, left, math.ceil(right))
+        if operator in (">", "<="):
+            return _compare_dims(operator, left, math.floor(right))
     if operator in ("==", "!="):
         return Proved() if (left == right) == (operator == "==") else Refuted({})
     if isinstance(left, int | float) and isinstance(right, int | float):

@@ -33,7 +33,8 @@ class Requirement(NamedTuple):
 class Place:
     """Where statements run: their names, the scope that takes their layers, the current value.
 
-    `home` is the scope of the network around, in which other networks can be called.
+    `home` is the network around, in whose statements other networks can be called; `in_brace` says
+    that these statements stand in a brace whose layers belong to the scope around it.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Place:
         current: Current,
         module: Module,
         role: "Literal['network', 'block', 'brace'] | Visit" = "brace",
-        home: OpenScope | None = None,
+        home: "Home | None" = None,
+        in_brace: bool = False,
     ) -> None:
         self.names, self.scope, self.current = names, scope, current
         self.module, self.role = module, role
-        self.home = home or scope
+        self.home = home or Home(scope, module)
+        self.in_brace = in_brace
         self.defined: dict[str, Span] = {}
         self.returned: Results | None = None
 
@@ -63,7 +66,16 @@ class Place:
 
     def inside(self, names: Names, scope: OpenScope, current: Current) -> "Place":
         """A place inside a brace of this one."""
-        return Place(names, scope, current, self.module, home=self.home)
+        in_brace = scope is self.scope
+        return Place(names, scope, current, self.module, home=self.home, in_brace=in_brace)
+
+
+class Home(NamedTuple):
+    """A network that is being built, alone or as a part of another."""
+
+    scope: OpenScope
+    module: Module
+    node: ast.Network | None = None
 
 
 class Visit:
@@ -77,13 +89,13 @@ class Visit:
 class Instance:
     """What can be called several times and has the same weights each time.
 
-    `home` is the scope that owns it, `first` is what its first call has placed.
+    `owner` is the scope in which it can be called, `first` is what its first call has placed.
     """
 
     def __init__(
-        self, name: str, called: ast.Call | None, definition: Definition | None, home: OpenScope
+        self, name: str, called: ast.Call | None, definition: Definition | None, owner: OpenScope
     ) -> None:
-        self.name, self.called, self.definition, self.home = name, called, definition, home
+        self.name, self.called, self.definition, self.owner = name, called, definition, owner
         self.first: Layer | Scope | None = None
         self.first_span: Span | None = None
 
@@ -91,10 +103,11 @@ class Instance:
 class Construction:
     """What the statements of one network have made so far."""
 
-    def __init__(self, name: str, limits: Limits, diagnostics: Diagnostics) -> None:
-        self.name = name
+    def __init__(self, node: ast.Network, limits: Limits, diagnostics: Diagnostics) -> None:
+        self.node = node
         self.limits = limits
-        self.networks: dict[str, Instance] = {}
+        self.networks: dict[tuple[int, int], Instance] = {}
+        self.callers: dict[int, ast.Network | None] = {}
         self.inputs: list[Value] = []
         self.targets: list[Value] = []
         self.heads: list[Head] = []
@@ -102,7 +115,7 @@ class Construction:
         self.requirements: list[Requirement] = []
         self.failed = False
         self._diagnostics = diagnostics
-        self._calls: list[tuple[str, Span]] = []
+        self._calls: list[tuple[ast.Block | ast.Network, Span]] = []
         self.visiting = False
         self.deepest = 0
         self.nodes = 0
@@ -129,29 +142,32 @@ class Construction:
     def call_chain(self) -> tuple[Note, ...]:
         """The block calls around this point, innermost first."""
         return tuple(
-            Note(f"in this call of `{name}`", span) for name, span in reversed(self._calls)
+            Note(f"in this call of `{node.name.text}`", span)
+            for node, span in reversed(self._calls)
         )
 
-    def enter_block(self, name: str, span: Span) -> None:
+    def enter_block(self, node: ast.Block | ast.Network, span: Span) -> None:
         """Notes that a block is being expanded.
 
         Raises `Failed` for a block that comes to call itself (E214), and for nests that are too
         deep to be meant (E217).
         """
-        active = [self.name, *(each for each, _ in self._calls)]
-        if name in active:
-            cycle = " -> ".join([*active[active.index(name) :], name])
+        name = node.name.text
+        active = [self.node, *(each for each, _ in self._calls)]
+        if any(each is node for each in active):
+            names = [each.name.text for each in active]
+            cycle = " -> ".join([*names[[id(each) for each in active].index(id(node)) :], name])
             message = f"`{name}` calls itself: {cycle}"
             raise Failed(Diagnostic("E214", message, span, help="use `repeat`"))
         if len(active) > self.limits.blocks:
             message = f"blocks are nested more than {self.limits.blocks} deep"
             raise Failed(Diagnostic("E217", message, span, help=self.limits.raised_by("blocks")))
-        self._calls.append((name, span))
+        self._calls.append((node, span))
         self.deepest = max(self.deepest, len(self._calls))
 
-    def could_enter(self, blocks: set[str], depth: int) -> bool:
+    def could_enter(self, blocks: set[int], depth: int) -> bool:
         """Whether blocks could be expanded here, of which `depth` stand inside one another."""
-        active = {self.name, *(each for each, _ in self._calls)}
+        active = {id(self.node), *(id(each) for each, _ in self._calls)}
         return not active & blocks and len(self._calls) + depth <= self.limits.blocks
 
     def leave_block(self) -> None:
@@ -161,11 +177,7 @@ class Construction:
     def spend(self, span: Span, times: int = 1) -> None:
         """Counts what is about to be made, which bounds the time of a check (E217)."""
         self.nodes += times
-        self.foresee(span, 0)
-
-    def foresee(self, span: Span, times: int) -> None:
-        """Refuses what will come to be too much, before it is made (E217)."""
-        if self.nodes + times > self.limits.nodes:
+        if self.nodes > self.limits.nodes:
             raise Failed(too_many_nodes(self.limits, span))
 
     def place(

@@ -42,7 +42,8 @@ def check_contracts(
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
     for requirement in built.requirements:
-        names = Names(requirement.names.values, requirement.names.entry, functions, facts)
+        known = requirement.names
+        names = Names(known.values, known.entry, functions, facts, known.limits)
         try:
             _check(requirement, requirement.condition, names, fields, diagnostics)
         except Failed as failure:

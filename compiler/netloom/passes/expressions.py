@@ -2,7 +2,7 @@
 
 import math
 from collections import ChainMap
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from netloom.ir.types import Shape, shape_text
 from netloom.limits import DEFAULT, Limits
 from netloom.passes.comparison import compare
 from netloom.syntax import ast
+from netloom.syntax.record import Record
 
 LARGEST = 2**63 - 1
 
@@ -61,9 +62,10 @@ class Names:
         """The names inside a brace: those outside can be read, new ones stay inside."""
         return Names(self.values.new_child(), entry, self.functions, self.facts, self.limits)
 
-    def as_they_are(self) -> "Names":
-        """The names as they are now, whatever they come to mean."""
-        return Names(dict(self.values), self.entry, self.functions, self.facts, self.limits)
+    def as_they_are(self, wanted: Iterable[str]) -> "Names":
+        """The wanted names as they are now, whatever they come to mean."""
+        values = {name: self.values[name] for name in wanted if name in self.values}
+        return Names(values, self.entry, self.functions, self.facts, self.limits)
 
 
 def shape_of(value: Value) -> Shape:
@@ -82,6 +84,13 @@ _AXES = {
 }
 
 
+class Settled(Record):
+    """An expression whose value is already known; no spec contains it."""
+
+    value: Any
+    span: Span
+
+
 def evaluate(expression: ast.Expression, names: Names) -> Any:
     """The value of an expression: a number, truth, string, tuple, dimension or tensor value.
 
@@ -90,7 +99,7 @@ def evaluate(expression: ast.Expression, names: Names) -> Any:
         Poisoned: it needs a value whose making failed.
     """
     match expression:
-        case ast.Number() | ast.Text() | ast.Truth():
+        case ast.Number() | ast.Text() | ast.Truth() | Settled():
             return expression.value
         case ast.Sequence():
             return _sequence(expression, names)
@@ -112,6 +121,15 @@ def evaluate(expression: ast.Expression, names: Names) -> Any:
             return _unary(expression, names)
         case ast.Chain():
             return _chain(expression, names)
+
+
+def names_in(node: object) -> Iterable[str]:
+    """The names that an expression reads."""
+    if isinstance(node, ast.Variable):
+        yield node.name
+    elif isinstance(node, tuple) and not isinstance(node, Span):
+        for part in node:
+            yield from names_in(part)
 
 
 def truth_of(expression: ast.Expression, names: Names) -> bool:
@@ -234,6 +252,11 @@ def _apply(expression: ast.Application, names: Names) -> Any:
 
 
 def _calculate(expression: ast.Application, names: Names) -> Any:
+    """The value of a function of numbers. Raises `Failed` (E216) for one that is out of range."""
+    return _in_range(_calculated(expression, names), expression.span)
+
+
+def _calculated(expression: ast.Application, names: Names) -> Any:
     """`min`, `max`, `sum`, `len` and `round`, of a list or, the first three, of several numbers."""
     name = expression.name.text
     if any(argument.name for argument in expression.arguments) or not expression.arguments:
@@ -243,7 +266,7 @@ def _calculate(expression: ast.Application, names: Names) -> Any:
         (number, *others) = values
         if others or isinstance(number, bool) or not isinstance(number, int | float):
             raise _failure("E204", "`round` takes one number", expression.span)
-        return round(number)
+        return round(number) if math.isfinite(number) else number
     items = values[0] if len(values) == 1 else values
     if not isinstance(items, tuple) or (name == "len" and len(values) != 1):
         raise _failure("E205", f"`{name}` takes a list, not {text_of(items)}", expression.span)
@@ -328,9 +351,13 @@ def _arithmetic(operator: str, left: Any, right: Any, span: Span) -> Any:
             )
         if right == 0:
             raise _failure("E216", "division by 0", span)
-    result = _OPERATIONS[operator](left, right)
+    result = _in_range(_OPERATIONS[operator](left, right), span)
     if is_unwieldy(result):
         raise _failure("E217", "this size is too complicated to follow", span)
+    return result
+
+
+def _in_range(result: Any, span: Span) -> Any:
     if isinstance(result, int) and abs(result) > LARGEST:
         raise _failure("E216", "the result is beyond 64 bits", span)
     if isinstance(result, float) and not math.isfinite(result):

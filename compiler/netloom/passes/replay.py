@@ -82,7 +82,8 @@ class _Copies:
     def scope(self, scope: Scope) -> Scope:
         """A scope, once all layers are copied."""
         copied = Scope(scope.kind, self._name(scope.name), self._value(scope.entry))
-        copied.block, copied.mentions = scope.block, scope.mentions
+        copied.block, copied.definition = scope.block, scope.definition
+        copied.mentions = scope.mentions
         copied.arguments, copied.defaults = scope.arguments, scope.defaults
         copied.tensors = {name: self.values[id(value)] for name, value in scope.tensors.items()}
         copied.results = tuple(self.values[id(value)] for value in scope.results)
@@ -121,8 +122,8 @@ class _Copies:
         return self.new + name[self.old :]
 
 
-def _blocks_in(scope: Scope) -> set[str]:
-    found = {scope.block} if scope.block else set()
+def _blocks_in(scope: Scope) -> set[int]:
+    found = {scope.definition} if scope.definition else set()
     for step in scope.steps():
         if isinstance(step, Scope):
             found |= _blocks_in(step)

@@ -11,9 +11,10 @@ from netloom.syntax import ast
 class OpenScope:
     """A scope that is still being filled: it hands out paths, each once, and gathers lines."""
 
-    def __init__(self, scope: Scope, reserved: set[str]) -> None:
+    def __init__(self, scope: Scope, statements: tuple[ast.Statement, ...] = ()) -> None:
         self.scope = scope
-        self._reserved = reserved
+        self._reserved = names_given(statements)
+        self._own = own_names(statements)
         self._taken: set[str] = set()
         self._counts: Counter[str] = Counter()
 
@@ -25,10 +26,13 @@ class OpenScope:
             if numbered not in self._reserved and numbered not in self._taken:
                 return self._path(numbered)
 
-    def claim(self, name: str) -> str:
-        """The path of a name: the name, or `name2` where another brace has used it before."""
+    def claim(self, name: str, in_brace: bool = False) -> str:
+        """The path of a name: the name, or `name2` where another brace has used it before.
+
+        The names that a scope's own statements give are theirs; those `in_brace` stand behind.
+        """
         label, number = name, 1
-        while label in self._taken:
+        while label in self._taken or (in_brace and label in self._own):
             number += 1
             label = f"{name}{number}"
         return self._path(label)
@@ -55,6 +59,9 @@ class Naming:
         self, scope: OpenScope, pinned: str | None = None, owner: ast.Stage | None = None
     ) -> None:
         self.scope, self.pinned, self.owner = scope, pinned, owner
+        # A block has its layers below the name; the other stages then stand beside it.
+        is_layer = isinstance(owner, ast.Call) and owner.name.text in Op.registry
+        self._is_scope = owner is not None and not is_layer
         self._below: Counter[str] = Counter()
 
     def path(self, stage: ast.Stage, label: str) -> str:
@@ -63,8 +70,22 @@ class Naming:
             return self.scope.count(label)
         if stage is self.owner:
             return self.pinned
+        if self._is_scope:
+            return self.scope.count(label)
         self._below[label] += 1
         return f"{self.pinned}.{label}{self._below[label]}"
+
+
+def own_names(statements: tuple[ast.Statement, ...]) -> set[str]:
+    """The names that statements give, without those given in braces."""
+    found: set[str] = set()
+    for statement in statements:
+        match statement:
+            case ast.Flow():
+                found |= {name.text for name in statement.names}
+            case ast.Head() | ast.Input() | ast.Target() | ast.Let() | ast.Share():
+                found.add(statement.name.text)
+    return found
 
 
 def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:

@@ -17,11 +17,13 @@ def pair_weights(
     be written for a layer, which can depend on the size of what enters.
     """
     one, two = _layers(first), _layers(second)
-    differences = [
-        f"`{left.name}` and `{right.name}`"
-        for left, right in zip(one, two, strict=False)
-        if not _is_same(left, right)
-    ]
+    partners = _given(first, second)
+    differences = []
+    for left, right in zip(one, two, strict=False):
+        if not _is_same(left, right) or not _are_wired_alike(left, right, partners):
+            differences.append(f"`{left.name}` and `{right.name}`")
+        for value, partner in zip(left.results, right.results, strict=False):
+            partners.setdefault(id(value), set()).add(id(partner))
     if len(one) != len(two) or differences:
         what = f": {differences[0]} differ" if differences else ""
         message = f"this call of `{instance.name}` cannot share the weights of the first{what}"
@@ -31,6 +33,30 @@ def pair_weights(
     for left, right in zip(one, two, strict=True):
         right.weights_of = left.weights_of
     second.twin = first.twin or first
+
+
+def _given(first: Layer | Scope, second: Layer | Scope) -> dict[int, set[int]]:
+    """For each value that the first call is given, those that the second is given in its place."""
+    if isinstance(first, Layer) or isinstance(second, Layer):
+        reads = [[id(value) for value in step.op.reads()] for step in (first, second)]  # type: ignore[union-attr]
+        pairs = list(zip(*reads, strict=False))
+    else:
+        names = first.tensors.keys() & second.tensors.keys()
+        pairs = [(id(first.entry), id(second.entry))]
+        pairs += [(id(first.tensors[name]), id(second.tensors[name])) for name in names]
+    partners: dict[int, set[int]] = {}
+    for one, two in pairs:
+        partners.setdefault(one, set()).add(two)
+    return partners
+
+
+def _are_wired_alike(one: Layer, two: Layer, partners: dict[int, set[int]]) -> bool:
+    """Whether a layer reads what corresponds to what its counterpart reads."""
+    left, right = one.op.reads(), two.op.reads()
+    return len(left) == len(right) and all(
+        id(theirs) in partners.get(id(ours), set())
+        for ours, theirs in zip(left, right, strict=True)
+    )
 
 
 def _layers(step: Layer | Scope) -> list[Layer]:

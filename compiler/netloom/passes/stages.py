@@ -18,7 +18,15 @@ from netloom.passes.binding import (
     mentioned,
     parameter_signature,
 )
-from netloom.passes.construction import Construction, Instance, Place, Results, Visit, close
+from netloom.passes.construction import (
+    Construction,
+    Home,
+    Instance,
+    Place,
+    Results,
+    Visit,
+    close,
+)
 from netloom.passes.expressions import (
     BUILD_FUNCTIONS,
     POISON,
@@ -33,7 +41,7 @@ from netloom.passes.expressions import (
 from netloom.passes.modules import Definition
 from netloom.passes.origins import origins
 from netloom.passes.replay import Expanded, Key, key_of
-from netloom.passes.scopes import Naming, OpenScope, is_single, names_given, placing_stages
+from netloom.passes.scopes import Naming, OpenScope, is_single, placing_stages
 from netloom.passes.sharing import pair_weights
 from netloom.syntax import ast
 
@@ -66,7 +74,7 @@ class Stages:
         results: Results = (POISON,)
         for index, stage in enumerate(pipeline.stages):
             if index and isinstance(place.current, Poison):
-                self._look_over(stage, place)
+                self.look_over(stage, place)
                 continue
             try:
                 results = self._stage(stage, place, steps, naming, first=index == 0)
@@ -76,7 +84,7 @@ class Stages:
                 place.current = POISON
             except Poisoned:
                 self.construction.failed = True
-                self._look_over(stage, place)
+                self.look_over(stage, place)
                 place.current = POISON
         return (POISON,) if isinstance(place.current, Poison) else results
 
@@ -111,10 +119,10 @@ class Stages:
         """What a name in a pipeline means: a value, something shared, a block, a network, an op."""
         name = stage.name.text
         named = place.names.values.get(name)
-        if stage.arguments is None and isinstance(named, Value | Poison):
-            return (_read(stage, named, first),)
         if name in place.module.damaged:
             raise Poisoned
+        if stage.arguments is None and isinstance(named, Value | Poison):
+            return (_read(stage, named, first),)
         entry = self._entering(place, stage.name.span)
         definition = place.module.definitions.get(name)
         if isinstance(named, Instance):
@@ -122,8 +130,7 @@ class Stages:
         elif definition is None:
             found = self._operator(stage, entry, place, steps, naming, first=first)
         elif isinstance(definition.node, ast.Network):
-            known = self.construction.networks
-            instance = known.setdefault(name, Instance(name, None, definition, place.home))
+            instance = self._instance_of(definition, name, place, stage.name.span)
             return self._instance(instance, stage, entry, place, steps)
         else:
             path = naming.path(stage, name)
@@ -146,7 +153,7 @@ class Stages:
         message = "with several inputs there is no current value"
         raise Failed(Diagnostic("E212", message, span, help=f"begin with one of {names}"))
 
-    def _look_over(self, stage: ast.Stage, place: Place) -> None:
+    def look_over(self, stage: ast.Stage, place: Place) -> None:
         """Reports misspelt names in a stage that cannot be placed."""
         if not isinstance(stage, ast.Call):
             return
@@ -216,7 +223,8 @@ class Stages:
         arguments = bind_fields(signature, call, place.names).fields
         tensors = {each.name: arguments[each.name] for each in signature if each.is_operand}
         scope = Scope("block", path, entry)
-        scope.block, scope.mentions, scope.tensors = name, mentioned(call), tensors
+        scope.block, scope.definition = name, id(block)
+        scope.mentions, scope.tensors = mentioned(call), tensors
         scope.arguments = {key: v for key, v in arguments.items() if key not in tensors}
         scope.defaults = {each.name: each.default for each in signature if not each.required}
         read = [entry, *tensors.values()]
@@ -228,13 +236,13 @@ class Stages:
                 return close(copied, copied.results, steps)
         before = (len(construction.layers), len(construction.requirements), construction.nodes)
         deepest, construction.deepest = construction.deepest, 0
-        construction.enter_block(name, stage.span)
+        construction.enter_block(block, stage.span)
         try:
             construction.spend(stage.span)
             names = {**module.constants, **arguments}
             inner = Place(
                 Names(names, entry, BUILD_FUNCTIONS, limits=construction.limits),
-                OpenScope(scope, names_given(block.statements)),
+                OpenScope(scope, block.statements),
                 entry,
                 module,
                 "block",
@@ -259,11 +267,23 @@ class Stages:
         construction.deepest = max(deepest, construction.deepest)
         return results
 
+    def _instance_of(self, definition: Definition, name: str, place: Place, span: Span) -> Instance:
+        """The one instance of a network among the statements of the network that calls it."""
+        construction, node = self.construction, definition.node
+        caller = construction.callers.setdefault(id(node), place.home.node)
+        if caller is not place.home.node:
+            message = f"`{name}` is called by two networks, which cannot share its weights"
+            help = "call it in one of them, and give the other what it makes as an input"
+            raise Failed(Diagnostic("E221", message, span, help=help))
+        key = (id(place.home.scope), id(node))
+        instance = Instance(name, None, definition, place.home.scope)
+        return construction.networks.setdefault(key, instance)
+
     def _instance(
         self, instance: Instance, stage: ast.Call, entry: Value, place: Place, steps: Steps
     ) -> Results:
         """A call of what is shared: the first one places it, the others use its weights."""
-        if place.scope is not instance.home:
+        if place.scope is not instance.owner:
             is_network = instance.called is None
             where = "in the statements of one network" if is_network else "where it is declared"
             message = f"`{instance.name}` is shared, so it can be called only {where}"
@@ -274,7 +294,7 @@ class Stages:
                 else ()
             )
             raise Failed(Diagnostic("E221", message, stage.name.span, notes=notes, help=help))
-        path = place.scope.claim(instance.name)
+        path = place.scope.claim(instance.name, place.in_brace)
         placed: Steps = []
         definition, call = instance.definition, stage
         if instance.called:
@@ -308,8 +328,9 @@ class Stages:
     ) -> Results:
         """A network as a part of this one: its heads, without those for training, are results."""
         network, module = definition
+        assert isinstance(network, ast.Network)
         name = network.name.text
-        self.construction.enter_block(name, stage.span)
+        self.construction.enter_block(network, stage.span)
         visiting, self.construction.visiting = self.construction.visiting, True
         try:
             self.construction.spend(stage.span)
@@ -324,8 +345,9 @@ class Stages:
             inputs = {each.name.text: entry for each in declared[:1]} | inputs
             scope = Scope("block", path, entry)
             scope.block, scope.arguments, scope.mentions = name, fields, mentioned(call)
-            scope.tensors = inputs
+            scope.tensors, scope.definition = inputs, id(network)
             scope.defaults = {each.name: each.default for each in signature if not each.required}
+            opened = OpenScope(scope, network.statements)
             inner = Place(
                 Names(
                     {**module.constants, **fields},
@@ -333,10 +355,11 @@ class Stages:
                     BUILD_FUNCTIONS,
                     limits=self.construction.limits,
                 ),
-                OpenScope(scope, names_given(network.statements)),
+                opened,
                 None,
                 module,
                 Visit(inputs),
+                Home(opened, module, network),
             )
             self.run(network.statements, inner)
         finally:
@@ -421,7 +444,7 @@ class Stages:
         shortcut: Value | Poison = entry
         shortcut_span = word
         if stage.shortcut and self._wants(stage.shortcut, entry, place):
-            path = place.scope.claim("shortcut")
+            path = place.scope.claim("shortcut", in_brace=True)
             shortcut = self._brace("shortcut", path, stage.shortcut.body, entry, place, steps)
             shortcut_span = stage.shortcut.body.span
         if not isinstance(inner.current, Value) or not isinstance(shortcut, Value):
@@ -449,15 +472,11 @@ class Stages:
         self.construction.spend(stage.span, len(counters))
         path = naming.path(stage, "repeat")
         scope = Scope("repeat", path, entry)
-        outer = place.inside(place.names, OpenScope(scope, set()), entry)
+        outer = place.inside(place.names, OpenScope(scope), entry)
         current: Value | Poison = entry
-        before = self.construction.nodes
         for index, counter in enumerate(counters):
             if isinstance(current, Poison):
                 break
-            if index == 1:
-                one = self.construction.nodes - before
-                self.construction.foresee(stage.span, one * (len(counters) - 1))
             values = {stage.variable.text: counter} if stage.variable else {}
             iteration: Steps = []
             current = self._brace(
@@ -501,7 +520,7 @@ class Stages:
                 naming = Naming(place.scope, path, stages[0] if stages else None)
                 return self.pipeline(only.pipeline, inner, steps, naming)[0]
         scope = Scope(kind, path, entry)
-        inner = place.inside(names, OpenScope(scope, names_given(body.statements)), entry)
+        inner = place.inside(names, OpenScope(scope, body.statements), entry)
         self.run(body.statements, inner)
         return close(scope, (inner.current,), steps)[0]
 

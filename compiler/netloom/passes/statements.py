@@ -3,7 +3,7 @@
 from netloom.diagnostics import Diagnostic, Failed, Note, unknown_name
 from netloom.ir.dims import Dim, Symbolic, size
 from netloom.ir.dims import evaluate as evaluate_dim
-from netloom.ir.equality import Proved, equal
+from netloom.ir.equality import Proved, equal, less_or_equal
 from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import DTYPES, Type
@@ -13,7 +13,9 @@ from netloom.passes.expressions import (
     POISON,
     Poison,
     Poisoned,
+    Settled,
     evaluate,
+    names_in,
     text_of,
     truth_of,
 )
@@ -86,9 +88,9 @@ class Statements:
     ) -> None:
         """An `input` or `target`; names that first occur in its shape become sizes."""
         name, dtype = statement.name, statement.dtype
-        if place.role != "network":
+        if place.role != "network" or place.in_brace:
             what = "input" if isinstance(statement, ast.Input) else "target"
-            message = f"`{what}` stands in a network, not in a block"
+            message = f"`{what}` stands in the network itself, not in a block or brace"
             help = "a block reads the value it is applied to as `in`"
             raise Failed(Diagnostic("E215", message, statement.span, help=help))
         if name.text in place.defined:
@@ -146,6 +148,8 @@ class Statements:
             if not isinstance(slope, int) or slope < 1:
                 return False
             known[new[0]] = (given - zero) // slope
+            if not isinstance(less_or_equal(1, known[new[0]]), Proved):
+                return False
             declared = evaluate(expression, place.names)
         elif new:
             return False
@@ -157,7 +161,7 @@ class Statements:
             self._head_of_called(statement, place, place.role)
             return
         if place.role != "network":
-            message = "a head stands in a network, not in a block"
+            message = "a head stands in the network itself, not in a block or brace"
             raise Failed(Diagnostic("E215", message, statement.span))
         for head in self.construction.heads:
             if head.name == name.text:
@@ -199,12 +203,14 @@ class Statements:
     def _require(self, statement: ast.Require, place: Place) -> None:
         if self.construction.visiting:
             return  # what a network promises of itself is checked where it stands alone
-        names = place.names.as_they_are()
+        self.construction.spend(statement.span)
+        names = place.names.as_they_are(set(names_in(statement.condition)))
         notes = self.construction.call_chain()
         requirement = Requirement(statement.condition, names, statement.span, notes)
         self.construction.requirements.append(requirement)
 
     def _let(self, statement: ast.Let, place: Place) -> None:
+        self.construction.spend(statement.span)
         try:
             value = evaluate(statement.value, place.names)
         except (Failed, Poisoned):
@@ -213,27 +219,43 @@ class Statements:
         self._define(statement.name, value, place)
 
     def _if(self, statement: ast.If, place: Place) -> None:
-        if truth_of(statement.condition, place.names):
-            self._inline(statement.then, place)
-        elif isinstance(statement.otherwise, ast.Body):
-            self._inline(statement.otherwise, place)
-        elif statement.otherwise:
-            self._if(statement.otherwise, place)
+        chosen: ast.Body | ast.If | None = statement
+        while isinstance(chosen, ast.If):
+            self.construction.spend(chosen.span)
+            holds = truth_of(chosen.condition, place.names)
+            chosen = chosen.then if holds else chosen.otherwise
+        if chosen is not None:
+            self._inline(chosen, place)
 
     def _inline(self, body: ast.Body, place: Place) -> None:
         """Runs a brace whose layers belong to the scope around it; its names are its own."""
         inner = place.inside(place.names.inner(place.names.entry), place.scope, place.current)
+        inner.role = place.role if place.role != "block" else "brace"
         self.run(body.statements, inner)
         place.current = inner.current
 
     def _share(self, statement: ast.Share, place: Place) -> None:
         call = statement.call
         definition = place.module.definitions.get(call.name.text)
+        place.names.values[statement.name.text] = POISON
+        if call.name.text in place.module.damaged:
+            raise Poisoned
         if definition is None and call.name.text not in Op.registry:
             raise Failed(self.stages.unknown(call, place))
         if call.head:
             message = "what is shared is the whole network; choose the head where it is called"
             raise Failed(Diagnostic("E215", message, call.head.span))
+        self.stages.look_over(call, place)
+        # Its arguments mean what they mean here, wherever it is called.
+        settled = tuple(
+            ast.Argument(
+                each.name,
+                Settled(evaluate(each.value, place.names), each.value.span),  # type: ignore[arg-type]
+                each.span,
+            )
+            for each in call.arguments or ()
+        )
+        call = call._replace(arguments=settled)
         instance = Instance(statement.name.text, call, definition, place.scope)
         self._define(statement.name, instance, place)
 
@@ -265,7 +287,7 @@ class Statements:
         """`name = …`: the name goes to what the pipeline places, and to its result."""
         placed_before = len(self.construction.layers)
         steps: list[Layer | Scope] = []
-        paths = [place.scope.claim(name.text) for name in names]
+        paths = [place.scope.claim(name.text, place.in_brace) for name in names]
         results = self._placed(paths, pipeline, place, steps)
         if len(names) > len(results) and not isinstance(results[0], Poison):
             found = f"{len(results)} result{'s' if len(results) > 1 else ''}"
@@ -295,11 +317,15 @@ class Statements:
             return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
         (label,) = paths
         stages = placing_stages(pipeline, place)
+        calls = [stage for stage in pipeline.stages if isinstance(stage, ast.Call)]
+        if len(stages) > 1 and any(place.is_shared(call.name.text) for call in calls):
+            # What is shared stands in the network itself, so the others do, too.
+            return self.stages.pipeline(pipeline, place, steps, Naming(place.scope))
         if not shares_name(stages, place):
             naming = Naming(place.scope, label, namesake(stages, place))
             return self.stages.pipeline(pipeline, place, steps, naming)
         scope = Scope("named", label, None)
-        inner = place.inside(place.names, OpenScope(scope, set()), place.current)
+        inner = place.inside(place.names, OpenScope(scope), place.current)
         inner_steps: list[Layer | Scope] = []
         results = self.stages.pipeline(pipeline, inner, inner_steps, Naming(inner.scope))
         place.current = inner.current

@@ -7,6 +7,7 @@ from netloom.diagnostics import Diagnostic, Source, Span
 from netloom.syntax import ast
 
 MAXIMUM_DIGITS = 19
+LARGEST = 2**63 - 1
 
 
 _PlainArgument = tuple[
@@ -199,8 +200,8 @@ class TreeBuilder:
 
     def integer(self, span: Span, text: str) -> ast.Number:
         digits = text.replace("_", "")
-        if len(digits) > MAXIMUM_DIGITS:
-            message = f"this number has {len(digits)} digits; {MAXIMUM_DIGITS} is the most"
+        if len(digits) > MAXIMUM_DIGITS or int(digits) > LARGEST:
+            message = "this number is beyond 64 bits"
             self.mistakes.append(Diagnostic("E104", message, span))
             return ast.Number(0, span)
         return ast.Number(int(digits), span)
@@ -209,6 +210,7 @@ class TreeBuilder:
         value = float(text.replace("_", ""))
         if value == float("inf"):
             self.mistakes.append(Diagnostic("E104", "this number is too large", span))
+            value = 0.0
         return ast.Number(value, span)
 
     def string(self, span: Span, text: str) -> ast.Text:
