@@ -96,6 +96,9 @@ def test_expressions_of_lists_and_numbers(expression: str, channels: int) -> Non
         ("len(3)", "E205"),
         ("round(1, 2)", "E204"),
         ("maximum(1, 2)", "E201"),
+        ("round(sum([1e308, 1e308]))", "E216"),
+        ("sum([round(1e308), round(1e308)])", "E216"),
+        ("9223372036854775807 + 1", "E216"),
     ],
 )
 def test_expressions_that_have_no_value(expression: str, code: str) -> None:
@@ -270,6 +273,103 @@ def test_an_instance_of_a_block_or_operator_can_be_shared() -> None:
     assert_equal_in_torch_and_onnx(found)
 
 
+def test_calls_that_are_wired_differently_cannot_share_weights() -> None:
+    block = """
+        block f() {
+            a = conv(3, 1)
+            b = in -> conv(3, 1)
+            if in.height == 32 { a -> sigmoid } else { b -> sigmoid }
+            c = relu
+            add { c a b }
+        }
+    """
+    body = "share s = f()\np = image -> s\nq = image -> maxpool(2) -> s -> upsample(2)\nadd { p q }"
+    assert [found.code for found in mistakes(block + net(body))] == ["E220"]
+
+
+def test_arguments_of_something_shared_mean_what_they_mean_where_it_is_declared() -> None:
+    body = "let k = 4\nshare c = conv(k, 1)\nif true { let k = 7 c }\ny = relu"
+    assert shape(built(net(body)), "y") == "float32[N, 4, 32, 32]"
+
+
+def test_a_network_calls_a_network_that_calls_one_twice() -> None:
+    text = """
+        network inner { input x: float32[N, 3, h, w] head y = conv(3, 1) }
+        network outer { input x: float32[N, 3, h, w] head y = inner -> inner -> conv(3, 1) }
+    """
+    body = "outer -> relu -> outer"
+    found = sound(text + net(body)).networks["net"]
+    assert {key.split(".")[1] for key in expected(found.graph)} == {"inner", "y"}
+    assert len(expected(found.graph)) == 4
+
+
+def test_a_network_called_by_two_networks_is_told() -> None:
+    text = """
+        network inner { input x: float32[N, 3, h, w] head y = conv(3, 1) }
+        network outer { input x: float32[N, 3, h, w] head y = inner }
+    """
+    assert [found.code for found in mistakes(text + net("inner\nouter"))] == ["E221"]
+
+
+def test_a_network_imported_under_two_names_is_one(tmp_path: Path) -> None:
+    lib = "network inner { input x: float32[N, 3, h, w] head y = conv(3, 1) }"
+    main = 'from "lib.loom" import inner, inner as other\n' + net("inner\nother")
+    found = check_file(written(tmp_path, lib=lib, main=main)).networks["net"]
+    assert len(expected(found.graph)) == 2
+
+
+def test_an_imported_block_may_have_the_name_of_one_that_calls_it(tmp_path: Path) -> None:
+    lib = "block unit(n: int) { conv(n, 1) }"
+    main = 'from "lib.loom" import unit as base\nblock unit(n: int) { base(n) -> relu }\n'
+    assert check_file(written(tmp_path, lib=lib, main=main + net("unit(3)"))).networks
+
+
+def test_a_size_that_a_call_would_make_negative_does_not_fit() -> None:
+    text = "network inner { input x: float32[N, 3, h + 40, w] head y = relu }\n"
+    assert [found.code for found in mistakes(text + net("inner"))] == ["E208"]
+
+
+def test_a_head_may_stand_in_an_if_of_a_network() -> None:
+    text = net("a = conv(4, 1)\nif aux { train head early = a -> flatten -> linear(2) }")
+    text = text.replace("network net", "network net(aux: bool = true)")
+    heads = [head.name for head in sound(text).networks["net"].graph.heads]
+    assert heads == ["early", "out"]
+    assert [h.name for h in sound(text, "aux=false").networks["net"].graph.heads] == ["out"]
+
+
+def test_a_head_cannot_depend_on_a_target() -> None:
+    text = net("relu").replace(
+        "relu\n", "relu\n    target t: float32[N, 3]\n    head y = t -> tanh\n", 1
+    )
+    assert [found.code for found in mistakes(text)] == ["E508"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if true { out = conv(3, 3, pad=1) }",
+        "if true { image = conv(3, 3, pad=1) }",
+        "residual { image = conv(3, 3, pad=1) -> relu }",
+        "residual { conv(4, 3, pad=1) } shortcut { conv(4, 1) }\nhead shortcut = conv(3, 1)",
+        "a = sigmoid -> relu -> chain",
+        "a = maxpool(2) -> chain -> relu",
+        "repeat 2 { a = sigmoid -> chain -> relu }",
+    ],
+)
+def test_no_two_things_have_one_name(body: str) -> None:
+    import onnx
+
+    from netloom.emit import onnx as emit_onnx
+
+    block = "block chain() { relu -> conv(3, 3, pad=1) -> relu }\n"
+    found = built(block + net(body))
+    names = [layer.name for layer in found.graph.layers]
+    assert len(names) == len(set(names))
+    model = emit_onnx.model_bytes(found.graph, randomised(found.graph))
+    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
+    assert_equal_in_torch_and_onnx(found)
+
+
 # Settings from outside
 
 
@@ -440,7 +540,26 @@ def test_what_one_call_of_a_block_needs_is_used() -> None:
     assert warnings(block + net("two\ntwo")) == [("W201", "conv(3, 3, pad=1)")]
 
 
+def test_sizes_are_compared_with_fractions() -> None:
+    spec = "network net { input image: float32[N, 3, h, w] y = relu head out = y\n"
+    assert sound(spec + "require y.height >= 0.5 and y.height > 0.5 and y.height != 1.5 }")
+    for wrong in ("y.height < 0.5", "y.height == 1.5", "y.height >= 1.5"):
+        assert [found.code for found in mistakes(spec + f"require {wrong} }}")] == ["E401"]
+
+
 # Recovery
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("block unit(n int) { conv(n, 1) }\n" + net("share c = unit(3)\nc"), ["E101"]),
+        ("network e(n int) { head y = relu }\n" + net("a = image -> e\nimage -> e.y"), ["E101"]),
+        (net("share c = conv(3, 1, padd=3)"), ["E203"]),
+    ],
+)
+def test_no_mistake_is_invented_or_hidden(text: str, codes: list[str]) -> None:
+    assert [found.code for found in mistakes(text)] == codes
 
 
 def test_one_missing_brace_does_not_hide_the_rest() -> None:
