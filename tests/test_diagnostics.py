@@ -43,7 +43,12 @@ SYNTAX = [
     Mistake("an input without type", "E101", "network n { input x«[»N] }", "expected `:`"),
     Mistake("a head without name", "E101", net("head «=» relu"), "expected a name"),
     Mistake("a constant without let", "E101", net("ch = «64»"), "named by `let`"),
-    Mistake("one = for a comparison", "E101", net("if in.channels «=» 3 { relu }")),
+    Mistake(
+        "one = for a comparison",
+        "E101",
+        net("if in.channels «=» 3 { relu }"),
+        "`==` compares",
+    ),
     Mistake("a comparison of three", "E101", net("conv(4, 3, bias=1 < 2 «<» 3)"), "expected `)`"),
     Mistake("a comment as in C", "E101", net("relu «//» in place"), "begin with `#`"),
     Mistake("a brace too many", "E101", net("relu") + "«}»", "`network`, `block` and `train`"),

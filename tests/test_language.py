@@ -500,6 +500,15 @@ def test_alignment_can_be_required() -> None:
         ("conv(4, kernel_size=3)", "did you mean `kernel`?"),
         ("conv(4, 3, padding=1)", "did you mean `pad`?"),
         ("conv(4, 3, in_channels=3)", "what enters has its channels"),
+        ("conv(4, 3, bias=False)", "write `false`"),
+        ("conv(4, 3, pad=None)", "leave it out"),
+        ("softmax(dim=1)", "did you mean `axis`?"),
+        ("concat { in, relu }", "need no separator"),
+        ("if in.channels = 3 { relu }", "`==` compares"),
+        ("relu + tanh", "`add { a  b }`"),
+        ("c = concat(a, b)\nrelu", "stand in braces"),
+        ("relu ->", "`head` begins a statement"),
+        ("for i in 3 { relu }", "`repeat i in"),
     ],
 )
 def test_words_of_other_frameworks_are_understood(body: str, help: str) -> None:

@@ -12,6 +12,7 @@ from netloom.compile import Spec, check_file
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.ir.dims import Dim
 from netloom.limits import DEFAULT, Limits
+from netloom.syntax import ast
 
 
 def check_all(
@@ -66,6 +67,10 @@ def _is_hidden(folder: str) -> bool:
 
 def print_sound(path: str, spec: Spec) -> None:
     """One line for each network, with what it costs."""
+    if not spec.networks:
+        blocks = sum(isinstance(item, ast.Block) for item in spec.file.items)
+        has = f"{blocks} block{'s' * (blocks != 1)}" if blocks else "nothing"
+        print(f"{path}: no network, {has}; a block is checked where it is called")
     for name, network in spec.networks.items():
         cost = f"{number(network.cost.params)} parameters, {number(network.cost.macs)} MACs"
         print(f"{path}: {name} is sound, {cost}")

@@ -19,6 +19,11 @@ _ARGUMENTS_ELSEWHERE = {
     "scalefactor": "factor",
     "outputpadding": "output_pad",
     "learningrate": "lr",
+    "dim": "axis",
+    "hiddensize": "units",
+    "numgroups": "groups",
+    "droprate": "p",
+    "rate": "p",
 }
 """What other frameworks call an argument, without capitals and underscores, and what we call it."""
 

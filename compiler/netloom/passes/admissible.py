@@ -1,6 +1,7 @@
 """Small input sizes with which a network can be run."""
 
 import itertools
+import random
 from collections.abc import Iterator
 
 from netloom.ir.dims import evaluate_to_int, sizes
@@ -9,6 +10,8 @@ from netloom.passes.cost import batch_size
 
 BATCHES = (1, 3)
 LENGTHS = (1, 2, 3, 5, 7, 8, 11, 13, 16, 21, 32, 37, 48, 64, 97, 128, 224, 227, 256)
+
+ATTEMPTS = 300
 
 
 def small_sizes(graph: Graph) -> Iterator[dict[str, int]]:
@@ -34,6 +37,11 @@ def _working_lengths(
     for length, following in itertools.pairwise(LENGTHS):
         lengths = {name: (length, following)[index % 2] for index, name in enumerate(free)}
         if free and _works(graph, {**lengths, **fixed}):
+            yield lengths
+    chance = random.Random(0)  # for sizes that depend on one another in other ways
+    for _ in range(ATTEMPTS if free else 0):
+        lengths = {name: chance.choice(LENGTHS) for name in free}
+        if _works(graph, {**lengths, **fixed}):
             yield lengths
 
 

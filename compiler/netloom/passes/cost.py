@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from netloom.ir.dims import Dim, Size, Symbolic, evaluate
+from netloom.ir.dims import Dim, Size, Symbolic, evaluate, sizes
 from netloom.ir.graph import Graph, Layer
 
 
@@ -34,14 +34,18 @@ def costs(graph: Graph) -> dict[Layer, Cost]:
 
 
 def batch_size(graph: Graph) -> Size | None:
-    """The free size that counts samples: the first input's first dimension, if it is a name."""
+    """The free size that counts samples: the first input's first dimension, if it is a name.
+
+    A name that an input has for another axis, too, is a size like others.
+    """
     if not graph.inputs or not graph.inputs[0].type.shape:
         return None
     first = graph.inputs[0].type.shape[0]
     if isinstance(first, Symbolic) and len(first.terms) == 1:
         (monomial, coefficient) = first.terms[0]
         if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], Size):
-            return monomial[0]
+            others = [dim for value in graph.inputs for dim in value.type.shape[1:]]
+            return None if any(monomial[0] in sizes(dim) for dim in others) else monomial[0]
     return None
 
 

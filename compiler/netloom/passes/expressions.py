@@ -191,6 +191,11 @@ def _lookup(variable: ast.Variable, names: Names) -> Any:
         help = "it is known once the network is built, so it can stand in `require` only"
         raise _failure("E216", f"`{variable.name}` is not known here", variable.span, help)
     message = f"there is no value named `{variable.name}` here"
+    words = {"True": "`true`", "False": "`false`", "None": "leave it out"}
+    if variable.name in words:
+        help = f"write {words[variable.name]}" if variable.name != "None" else words["None"]
+        message = f"there is no value named `{variable.name}` here"
+        raise _failure("E201", message, variable.span, help)
     known = [*names.values, *names.facts]
     raise Failed(unknown_name("E201", message, variable.span, variable.name, known, names.values))
 

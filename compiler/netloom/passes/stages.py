@@ -44,6 +44,7 @@ from netloom.passes.replay import Expanded, Key, key_of
 from netloom.passes.scopes import Naming, OpenScope, is_single, placing_stages
 from netloom.passes.sharing import pair_weights
 from netloom.syntax import ast
+from netloom.syntax.grammar import parser
 
 Steps = list[Layer | Scope]
 
@@ -182,6 +183,9 @@ class Stages:
             given |= place.names.tensor_names()
             message = f"there is no operator, block or value `{name.text}`"
         known = {*Op.registry, *given}
+        if name.text in parser().words:
+            help = f"behind `->` comes an operator; `{name.text}` begins a statement"
+            return Diagnostic("E202", f"`->` leads nowhere: {message}", name.span, help=help)
         return unknown_name("E202", message, name.span, name.text, known, given)
 
     # One method for each kind of stage.

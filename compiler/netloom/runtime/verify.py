@@ -73,8 +73,8 @@ class Proof:
 def verify(graph: Graph, weights: Weights, model: Path | bytes, seed: int = 0) -> Proof:
     """Compares a model with the network and weights that it is said to be.
 
-    Random inputs, and inputs that are negative throughout, at two sizes. Raises `Failed` (E606) if
-    the model has other inputs or outputs than the network.
+    Random inputs, and inputs that are negative throughout, at two sizes. Raises `Failed`: E606 if
+    the model has other inputs or outputs than the network, E605 if there are no sizes to try.
     """
     torch = need("torch", "train")
     sessions = [open_session(model, optimise=False), open_session(model, optimise=True)]
@@ -100,6 +100,10 @@ def verify(graph: Graph, weights: Weights, model: Path | bytes, seed: int = 0) -
                 comparisons.append(
                     Comparison(head.name, sizes, kind, own, other, _passes(truth, own, other))
                 )
+    if not comparisons:
+        message = f"no small sizes were found at which network `{graph.name}` can be run"
+        help = "the proof needs some; do the sizes of its inputs contradict one another?"
+        raise Failed(Diagnostic("E605", message, help=help))
     return Proof(tuple(comparisons))
 
 

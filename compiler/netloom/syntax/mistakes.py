@@ -9,6 +9,15 @@ from netloom.syntax.tokens import UNKNOWN, Token
 
 _KINDS = {"NAME": "a name", "INT": "a number", "FLOAT": "a number", "STRING": "a string"}
 
+_HABITS = {
+    "def": "a block begins with `block`",
+    "for": "`repeat i in 0..n { … }`",
+    "while": "`repeat n { … }`",
+    "elif": "`else if`",
+    "class": "a network begins with `network`, a block with `block`",
+}
+"""Words of other languages, and what stands for them here."""
+
 _CLOSING = {"{": "}", "(": ")", "[": "]"}
 
 
@@ -37,10 +46,13 @@ def explain(source: Source, found: Token, expected: frozenset[str], before: int)
         help_line = "comments begin with `#`"
         edit = _comment(span) if found.text == "//" else None
         return Diagnostic("E101", message, span, "unexpected", help=help_line, edit=edit)
+    line = source.text[source.text.rfind("\n", 0, found.start) + 1 : found.start].split()
+    if line and line[0] in _HABITS:
+        return Diagnostic("E101", message, span, "unexpected", help=_HABITS[line[0]])
     keyword = _keyword_as_name(source, found, before)
     if keyword:
         return keyword
-    expectation = _expectation(source, expected, before)
+    expectation = _expectation(source, found, expected, before)
     in_brackets = found.text == "->" and expected & {")", "]"}
     edit = _closed_on_its_line(source, before) if in_brackets else None
     return Diagnostic("E101", message, span, "unexpected", help=expectation, edit=edit)
@@ -171,13 +183,21 @@ def _keyword_as_name(source: Source, found: Token, before: int) -> Diagnostic | 
     return Diagnostic("E101", message, Span(source, start, before), help=f"`{word}_` would do")
 
 
-def _expectation(source: Source, expected: frozenset[str], before: int) -> str | None:
+def _expectation(source: Source, found: Token, expected: frozenset[str], before: int) -> str | None:
     """What could stand there instead, as one line; None where it would be too much."""
     last = source.text[:before]
     if last.endswith("->"):
         return "after `->` comes an operator, a block or a join"
     if last.endswith("=") and "INT" not in expected:
         return "a name stands for what a pipeline makes; a constant is named by `let`"
+    if found.text == "," and "}" in expected:
+        return "statements and branches need no separator"
+    if found.text == "=" and "==" in expected:
+        return "`==` compares; `=` gives a name or an argument"
+    if found.text == "+" and "}" in expected:
+        return "values are added by `add { a  b }`"
+    if "{" in expected and last.rstrip().endswith(")") and _is_join(last):
+        return "the branches of a join stand in braces: `concat { a  b }`"
     if "}" in expected and "NAME" in expected:
         return "a statement begins with a name or a keyword"
     if "network" in expected:
@@ -193,6 +213,11 @@ def _expectation(source: Source, expected: frozenset[str], before: int) -> str |
 def _is_unbalanced(text: str) -> bool:
     brackets = [text.count(each) for each in "([{"], [text.count(each) for each in ")]}"]
     return brackets[0] != brackets[1]
+
+
+def _is_join(text: str) -> bool:
+    """Whether a text ends in a join with arguments in parentheses."""
+    return re.search(r"\b(?:concat|add|mul)\s*\([^()]*\)\s*$", text) is not None
 
 
 def open_brackets(text: str) -> list[int]:

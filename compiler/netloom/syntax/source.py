@@ -28,6 +28,8 @@ def read(path: str | os.PathLike[str], limit: int = DEFAULT.text) -> Source:
     """
     name = os.fspath(path)
     try:
+        if os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
+            raise Failed(Diagnostic("E001", f"`{name}` is no regular file"))  # would be waited for
         with open(name, "rb") as file:
             content = file.read(limit + 1)
     except FileNotFoundError:
