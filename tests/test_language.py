@@ -500,6 +500,7 @@ def test_alignment_can_be_required() -> None:
         ("conv(4, kernel_size=3)", "did you mean `kernel`?"),
         ("conv(4, 3, padding=1)", "did you mean `pad`?"),
         ("conv(4, 3, in_channels=3)", "what enters has its channels"),
+        ("conv(3, 16, 3)", "`stride=3`; of channels only those that come out are given"),
         ("conv(4, 3, bias=False)", "write `false`"),
         ("conv(4, 3, pad=None)", "leave it out"),
         ("softmax(dim=1)", "did you mean `axis`?"),

@@ -23,7 +23,7 @@ CONV = [
     layer("conv(8, 3)", lambda: nn.Conv2d(6, 8, 3)),
     layer("conv(out=5, kernel=4, pad=2)", lambda: nn.Conv2d(6, 5, 4, padding=2)),
     layer("conv(8, 3, stride=2, bias=false)", lambda: nn.Conv2d(6, 8, 3, stride=2, bias=False)),
-    layer("conv(8, 3, 2, 1)", lambda: nn.Conv2d(6, 8, 3, stride=2, padding=1)),
+    layer("conv(8, 3, stride=2, pad=1)", lambda: nn.Conv2d(6, 8, 3, stride=2, padding=1)),
     layer("conv(4, 3, dilation=2)", lambda: nn.Conv2d(6, 4, 3, dilation=2)),
     layer("conv(6, 3, groups=6)", lambda: nn.Conv2d(6, 6, 3, groups=6)),
     layer("conv(9, 3, pad=1, groups=3)", lambda: nn.Conv2d(6, 9, 3, padding=1, groups=3)),
@@ -48,7 +48,9 @@ CONV = [
 
 DECONV = [
     layer("deconv(4, 3)", lambda: nn.ConvTranspose2d(6, 4, 3)),
-    layer("deconv(4, 4, 2, 1)", lambda: nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1)),
+    layer(
+        "deconv(4, 4, stride=2, pad=1)", lambda: nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1)
+    ),
     layer(
         "deconv(4, 3, stride=2, pad=1, output_pad=1)",
         lambda: nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1),

@@ -53,9 +53,14 @@ def arg(
     minimum: float | None = None,
     above: float | None = None,
     maximum: float | None = None,
+    by_name: bool = False,
 ) -> Any:
-    """A constant argument. `minimum`, `above` (excluded) and `maximum` bound each number in it."""
-    return _Entry(doc, False, default, minimum, above, maximum)
+    """A constant argument. `minimum`, `above` (excluded) and `maximum` bound each number in it.
+
+    One that is given only `by_name` cannot be taken for another by those who know other signatures:
+    `conv(3, 16, 3)` is not a convolution of stride 3.
+    """
+    return _Entry(doc, False, default, minimum, above, maximum, by_name)
 
 
 class _Entry(NamedTuple):
@@ -67,6 +72,7 @@ class _Entry(NamedTuple):
     minimum: float | None = None
     above: float | None = None
     maximum: float | None = None
+    by_name: bool = False
 
 
 class Field(NamedTuple):
@@ -81,6 +87,7 @@ class Field(NamedTuple):
     minimum: float | None = None
     above: float | None = None
     maximum: float | None = None
+    by_name: bool = False
 
 
 @dataclass_transform(field_specifiers=(operand, arg), frozen_default=True)
@@ -135,5 +142,5 @@ def _field(cls: type[Declared], name: str, kind: Any) -> Field:
     delattr(cls, name)  # an instance's own value must be found, not the declaration
     required = entry.default is REQUIRED
     default = None if required else entry.default
-    bounds = (entry.minimum, entry.above, entry.maximum)
+    bounds = (entry.minimum, entry.above, entry.maximum, entry.by_name)
     return Field(name, kind, entry.doc, entry.is_operand, required, default, *bounds)

@@ -22,11 +22,17 @@ class Conv(Op, name="conv"):
     x: Value = operand("feature map [n, c, h, w]")
     out: int = arg("output channels", minimum=1)
     kernel: Pair = arg("window, in pixels", minimum=1)
-    stride: Pair = arg("step of the window, in pixels", default=(1, 1), minimum=1)
-    pad: Pair = arg("zeros added on each side, in pixels", default=(0, 0), minimum=0)
-    dilation: Pair = arg("distance between the taps of the window", default=(1, 1), minimum=1)
-    groups: int = arg("groups of channels that do not see one another", default=1, minimum=1)
-    bias: bool = arg("whether a learned constant is added to each channel", default=True)
+    stride: Pair = arg("step of the window, in pixels", default=(1, 1), minimum=1, by_name=True)
+    pad: Pair = arg("zeros added on each side, in pixels", default=(0, 0), minimum=0, by_name=True)
+    dilation: Pair = arg(
+        "distance between the taps of the window", default=(1, 1), minimum=1, by_name=True
+    )
+    groups: int = arg(
+        "groups of channels that do not see one another", default=1, minimum=1, by_name=True
+    )
+    bias: bool = arg(
+        "whether a learned constant is added to each channel", default=True, by_name=True
+    )
 
     def result(self) -> Type:
         n, c, h, w = feature_map(self.x)
@@ -83,16 +89,23 @@ class Deconv(Op, name="deconv"):
     x: Value = operand("feature map [n, c, h, w]")
     out: int = arg("output channels", minimum=1)
     kernel: Pair = arg("filter, in pixels", minimum=1)
-    stride: Pair = arg("output pixels from one input pixel to the next", default=(1, 1), minimum=1)
-    pad: Pair = arg("output pixels cut off on each side", default=(0, 0), minimum=0)
+    stride: Pair = arg(
+        "output pixels from one input pixel to the next", default=(1, 1), minimum=1, by_name=True
+    )
+    pad: Pair = arg("output pixels cut off on each side", default=(0, 0), minimum=0, by_name=True)
     output_pad: Pair = arg(
         "output pixels added at the bottom and right, to choose among the sizes that a convolution "
         "of that stride maps to the same",
         default=(0, 0),
         minimum=0,
+        by_name=True,
     )
-    groups: int = arg("groups of channels that do not see one another", default=1, minimum=1)
-    bias: bool = arg("whether a learned constant is added to each channel", default=True)
+    groups: int = arg(
+        "groups of channels that do not see one another", default=1, minimum=1, by_name=True
+    )
+    bias: bool = arg(
+        "whether a learned constant is added to each channel", default=True, by_name=True
+    )
 
     def result(self) -> Type:
         n, c, h, w = feature_map(self.x)

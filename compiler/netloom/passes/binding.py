@@ -97,6 +97,11 @@ def _field_of(
             message = f"{call.what} takes {takes}"
             diagnostics.report(Diagnostic("E203", message, argument.span, "one too many"))
             return None
+        if field.by_name:
+            text = argument.span.source.text[argument.span.start : argument.span.end]
+            message = f"`{field.name}` of {call.what} is given by its name"
+            help = f"`{field.name}={text}`; of channels only those that come out are given"
+            diagnostics.report(Diagnostic("E203", message, argument.span, help=help))
     else:
         field = by_name.get(argument.name.text)
         if field is None:
