@@ -27,7 +27,10 @@ from netloom.emit.torch.expressions import (
 from netloom.emit.torch.modules import attribute_of, chain, construct, outside_reads
 from netloom.emit.torch.variables import settle_names
 from netloom.ir.call import Call, Function, Module
-from netloom.ir.graph import Graph, Layer, Scope, Value
+from netloom.ir.graph import Graph, Layer, Line, Scope, Value
+
+Names = Mapping[int, str]
+"""What the spec calls values, by their identity."""
 
 NESTED_WIDTH = 64
 """A nested expression longer than this is taken apart."""
@@ -61,8 +64,8 @@ def body_of_network(graph: Graph, scope: Scope, made: Mapping[int, Invoke]) -> B
     wanted = Counter(id(head.value) for head in heads)
     writer = _BodyWriter(Body(scope, graph.inputs), made, wanted)
     writer.lines(scope)
-    training = {id(layer) for layer in graph.layers_in("train")}
-    inference = {id(layer) for layer in graph.layers_in("infer")}
+    training = {id(layer) for layer in graph.module_layers(graph.heads_in("train"))}
+    inference = {id(layer) for layer in graph.module_layers(graph.heads_in("infer"))}
     for statement in writer.body.statements if len(heads) > 1 else ():
         makers = {id(value.layer) for value in statement.results}
         if not makers & inference:
@@ -97,9 +100,9 @@ class _BodyWriter:
             later = Counter(id(value) for each in line.steps for value in _reads(each))
             for step in line.steps:
                 later.subtract(id(value) for value in _reads(step))
-                self._step(step, later, line.names if step is line.steps[-1] else ())
+                self._step(step, later, _names_of(line) if step is line.steps[-1] else {})
 
-    def _step(self, step: Layer | Scope, later: Counter[int], names: tuple[str, ...]) -> None:
+    def _step(self, step: Layer | Scope, later: Counter[int], names: Names) -> None:
         if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
             self._unrolled(step, names)
             return
@@ -109,7 +112,7 @@ class _BodyWriter:
             self.body.attributes.append((attribute, construct(step, self.made)))
         self._assign_or_keep(step, expression, later, names)
 
-    def _unrolled(self, repeat: Scope, names: tuple[str, ...]) -> None:
+    def _unrolled(self, repeat: Scope, names: Names) -> None:
         """A repeat whose iterations read values from outside: called one after the other."""
         label = attribute_of(repeat, self.body.scope)
         self.body.attributes.append((label, construct(repeat, self.made)))
@@ -118,14 +121,14 @@ class _BodyWriter:
             self.uses.update(id(value) for value in _reads(step))
         for step in steps:
             expression, _ = self._applied(step, f"self.{label}[{step.label}]")
-            self._assign_or_keep(step, expression, Counter(), names if step is steps[-1] else ())
+            self._assign_or_keep(step, expression, Counter(), names if step is steps[-1] else {})
 
     def _assign_or_keep(
         self,
         step: Layer | Scope,
         expression: Expression,
         later: Counter[int],
-        names: tuple[str, ...],
+        names: Names,
     ) -> None:
         picks = _picks(step)
         wanted = [index for index, value in enumerate(step.results) if self.uses[id(value)]] or [0]
@@ -136,20 +139,21 @@ class _BodyWriter:
             if self.uses[id(value)] == 1 and later[id(value)] and not names:
                 self.pending[id(value)] = expression
             else:
-                name = names[index : index + 1]
-                self.body.statements.append(Statement(expression, (value,), names=name))
+                self._assign(expression, (value,), names)
             return
         if all(path == (index,) for index, path in enumerate(picks)):
             # Python takes a tuple apart as a whole, also what nobody reads.
-            self.body.statements.append(Statement(expression, step.results, names=names))
+            self._assign(expression, step.results, names)
             return
         first = step.results[0]
         whole = Value(first.name, first.type, layer=first.layer)
         self.body.statements.append(Statement(expression, (whole,)))
         for index in wanted:
-            read = Pick(Variable(whole), picks[index])
-            name = names[index : index + 1]
-            self.body.statements.append(Statement(read, (step.results[index],), names=name))
+            self._assign(Pick(Variable(whole), picks[index]), (step.results[index],), names)
+
+    def _assign(self, expression: Expression, values: tuple[Value, ...], names: Names) -> None:
+        given = tuple(names.get(id(value)) for value in values)
+        self.body.statements.append(Statement(expression, values, names=given))
 
     def _applied(self, step: Layer | Scope, attribute: str) -> tuple[Expression, bool]:
         """The call of a step in `forward`, and whether it needs an attribute."""
@@ -198,6 +202,11 @@ class _BodyWriter:
             self.body.statements.append(Statement(expression, (value,)))
             return Variable(value)
         return expression
+
+
+def _names_of(line: Line) -> Names:
+    """What a line of the spec calls its results; the last of several names for one."""
+    return {id(value): name for value, name in zip(line.results, line.names, strict=False)}
 
 
 def _reads(step: Layer | Scope) -> list[Value]:

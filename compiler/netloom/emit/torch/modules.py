@@ -66,10 +66,6 @@ def outside_reads(step: Layer | Scope) -> list[Value]:
         for value in layer.op.reads():
             if id(value) not in inside:
                 found.setdefault(id(value), value)
-    if isinstance(step, Scope):
-        for value in step.results:
-            if id(value) not in inside:
-                found.setdefault(id(value), value)
     return list(found.values())
 
 
