@@ -77,6 +77,9 @@ class Scope:
     takes for those that are not given, `tensors` the values among them; other scopes have none.
     `entry` is the value that `in` means, `results` is what comes out. `twin` is the first call of
     something shared, of which this scope is a later call.
+
+    The emitter sets `common`, the one body of all calls of something shared, and `passed`, what
+    this call gives for the values that stand for parameters in it.
     """
 
     def __init__(self, kind: ScopeKind, name: str, entry: Value | None) -> None:
@@ -89,6 +92,8 @@ class Scope:
         self.results: tuple[Value, ...] = ()
         self.mentions: tuple[str, ...] = ()
         self.twin: Layer | Scope | None = None
+        self.common: Scope | None = None
+        self.passed: dict[int, Value] = {}
 
     @property
     def label(self) -> str:

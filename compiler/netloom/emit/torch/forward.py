@@ -24,7 +24,7 @@ from netloom.emit.torch.expressions import (
     Variable,
     one_line,
 )
-from netloom.emit.torch.modules import attribute_of, chain, construct, outside_reads
+from netloom.emit.torch.modules import arguments_of, attribute_of, chain, construct, inputs_of
 from netloom.emit.torch.variables import settle_names
 from netloom.ir.call import Call, Function, Module
 from netloom.ir.graph import Graph, Layer, Line, Scope, Value
@@ -34,12 +34,6 @@ Names = Mapping[int, str]
 
 NESTED_WIDTH = 64
 """A nested expression longer than this is taken apart."""
-
-
-def inputs_of(scope: Scope) -> tuple[Value, ...]:
-    """The values that a class's `forward` takes: what enters the brace first, then the others."""
-    reads = outside_reads(scope)
-    return tuple(sorted(reads, key=lambda value: value is not scope.entry))
 
 
 def body_of_scope(scope: Scope, made: Mapping[int, Invoke]) -> Body:
@@ -158,7 +152,7 @@ class _BodyWriter:
     def _applied(self, step: Layer | Scope, attribute: str) -> tuple[Expression, bool]:
         """The call of a step in `forward`, and whether it needs an attribute."""
         if isinstance(step, Scope):
-            arguments = tuple(self._read(value) for value in inputs_of(step))
+            arguments = tuple(self._read(value) for value in arguments_of(step))
             return Invoke(Code(attribute), arguments), True
         call = step.op.torch()
         if isinstance(call, Function):
@@ -210,7 +204,7 @@ def _names_of(line: Line) -> Names:
 
 
 def _reads(step: Layer | Scope) -> list[Value]:
-    return step.op.reads() if isinstance(step, Layer) else list(inputs_of(step))
+    return step.op.reads() if isinstance(step, Layer) else list(arguments_of(step))
 
 
 def _picks(step: Layer | Scope) -> tuple[tuple[int, ...], ...]:

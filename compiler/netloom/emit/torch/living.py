@@ -2,12 +2,15 @@
 
 from copy import copy
 
+from netloom.emit.torch.common import share_bodies
 from netloom.ir.graph import Graph, Layer, Line, Scope
 
 
 def living(graph: Graph) -> Scope:
     """The scopes of a network without the layers of which no head needs a result."""
-    return _pruned(graph.scope, {id(layer) for layer in graph.module_layers()})
+    scope = _pruned(graph.scope, {id(layer) for layer in graph.module_layers()})
+    share_bodies(scope)
+    return scope
 
 
 def _pruned(scope: Scope, alive: set[int]) -> Scope:

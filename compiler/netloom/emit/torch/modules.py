@@ -59,14 +59,32 @@ def _parent(step: Layer | Scope) -> str:
 
 def outside_reads(step: Layer | Scope) -> list[Value]:
     """The values that a step needs from around it, each once, in the order of first use."""
-    layers = [step] if isinstance(step, Layer) else list(step.layers())
-    inside = {id(result) for layer in layers for result in layer.results}
+    if isinstance(step, Layer):
+        return list({id(value): value for value in step.op.reads()}.values())
+    if step.common:
+        given = arguments_of(step)
+        return list({id(value): value for value in given}.values())
+    inside: set[int] = set()
     found: dict[int, Value] = {}
-    for layer in layers:
-        for value in layer.op.reads():
+    for each in step.steps():
+        for value in outside_reads(each):
             if id(value) not in inside:
                 found.setdefault(id(value), value)
+        inside.update(id(result) for result in each.results)
     return list(found.values())
+
+
+def inputs_of(scope: Scope) -> tuple[Value, ...]:
+    """The values that a class's `forward` takes: what enters the brace first, then the others."""
+    reads = outside_reads(scope)
+    return tuple(sorted(reads, key=lambda value: value is not scope.entry))
+
+
+def arguments_of(call: Scope) -> tuple[Value, ...]:
+    """What a call gives to `forward`: the values that it reads, or those for the common body."""
+    if call.common is None:
+        return inputs_of(call)
+    return tuple(call.passed[id(value)] for value in inputs_of(call.common))
 
 
 def chain(scope: Scope) -> list[Layer | Scope] | None:
@@ -108,13 +126,13 @@ def is_class(scope: Scope) -> bool:
 def class_scopes(scope: Scope) -> list[Scope]:
     """All scopes that become classes, each after those inside it; shared ones once."""
     found = []
-    shared: set[str] = set()
+    shared: set[int] = set()
     for step in scope.steps():
         if isinstance(step, Scope):
-            first = (step.twin or step).name
-            if first not in shared:
-                found += class_scopes(step)
-            shared.add(first)
+            body = step.common or step
+            if id(body) not in shared:
+                found += class_scopes(body)
+            shared.add(id(body))
     if is_class(scope):
         found.append(scope)
     return found
@@ -126,8 +144,9 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
         call = step.op.torch()
         assert isinstance(call, Module), "functions have no constructor"
         return _mentioning(_construct_layer(step.label, call), step.mentions)
-    if id(step) in made:
-        return _mentioning(made[id(step)], step.mentions)
+    body = step.common or step
+    if id(body) in made:
+        return _mentioning(made[id(body)], step.mentions)
     if step.kind == "repeat":
         return _construct_repeat(step, made)
     steps = chain(step)
