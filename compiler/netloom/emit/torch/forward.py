@@ -24,7 +24,7 @@ from netloom.emit.torch.expressions import (
     Variable,
     one_line,
 )
-from netloom.emit.torch.modules import arguments_of, attribute_of, chain, construct, inputs_of
+from netloom.emit.torch.modules import arguments_of, attributes_of, chain, construct, inputs_of
 from netloom.emit.torch.variables import settle_names
 from netloom.ir.call import Call, Function, Module
 from netloom.ir.graph import Graph, Layer, Line, Scope, Value
@@ -85,9 +85,12 @@ class _BodyWriter:
     made: Mapping[int, Invoke]
     uses: Counter[int]
     pending: dict[int, Expression] = field(default_factory=dict)
+    attributes: dict[int, str] = field(default_factory=dict)
+    made_attributes: set[str] = field(default_factory=set)
 
     def lines(self, scope: Scope) -> None:
         """Lays out the lines of a scope."""
+        self.attributes = attributes_of(scope)
         for step in scope.steps():
             self.uses.update(id(value) for value in _reads(step))
         for line in scope.lines:
@@ -100,15 +103,16 @@ class _BodyWriter:
         if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
             self._unrolled(step, names)
             return
-        attribute = attribute_of(step, self.body.scope)
+        attribute = self.attributes[id(step)]
         expression, has_attribute = self._applied(step, f"self.{attribute}")
-        if has_attribute and all(name != attribute for name, _ in self.body.attributes):
+        if has_attribute and attribute not in self.made_attributes:  # a later call has it already
+            self.made_attributes.add(attribute)
             self.body.attributes.append((attribute, construct(step, self.made)))
         self._assign_or_keep(step, expression, later, names)
 
     def _unrolled(self, repeat: Scope, names: Names) -> None:
         """A repeat whose iterations read values from outside: called one after the other."""
-        label = attribute_of(repeat, self.body.scope)
+        label = self.attributes[id(repeat)]
         self.body.attributes.append((label, construct(repeat, self.made)))
         steps = list(repeat.steps())
         for step in steps:

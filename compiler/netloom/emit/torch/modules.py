@@ -42,15 +42,33 @@ POSITIONAL_ROLES = {
 """What PyTorch calls the positional arguments, for parameters that have to be invented."""
 
 
-def attribute_of(step: Layer | Scope, scope: Scope) -> str:
-    """The attribute that holds a step's module.
+def attributes_of(scope: Scope) -> dict[int, str]:
+    """The attribute that holds each step's module, by the step's identity.
 
     What has weights stands directly in its scope, and the attribute is its label. A pooling of
-    `stem = conv(64, 7) -> maxpool(3)` is called `stem.maxpool1`, but `stem` is the convolution.
+    `stem = conv(64, 7) -> maxpool(3)` is called `stem.maxpool1`, but `stem` is the convolution; its
+    attribute is `stem_maxpool1`, or `stem_maxpool1_2` where something else has that name.
     """
+    steps = list(scope.steps())
+    paths = [_path_in(scope, step) for step in steps]
+    found = {path: identifier(path) for path in paths if "." not in path}
+    taken = set(found.values())
+    for path in paths:
+        if path not in found:
+            name = joined = "_".join(identifier(part) for part in path.split("."))
+            number = 1
+            while name in taken:
+                number += 1
+                name = f"{joined}_{number}"
+            found[path] = name
+            taken.add(name)
+    return {id(step): found[path] for step, path in zip(steps, paths, strict=True)}
+
+
+def _path_in(scope: Scope, step: Layer | Scope) -> str:
+    """The path of a step below its scope; all calls of something shared have the first one's."""
     name = step.twin.name if step.twin and _parent(step.twin) == scope.name else step.name
-    path = name.removeprefix(f"{scope.name}.") if scope.name else name
-    return "_".join(identifier(part) for part in path.split("."))
+    return name.removeprefix(f"{scope.name}.") if scope.name else name
 
 
 def _parent(step: Layer | Scope) -> str:
@@ -92,6 +110,8 @@ def chain(scope: Scope) -> list[Layer | Scope] | None:
     if scope.kind in ("network", "block"):
         return None
     steps = list(scope.steps())
+    if any(step.twin for step in steps) and len({*attributes_of(scope).values()}) < len(steps):
+        return None  # an OrderedDict holds nothing twice
     expected: Value | None = None
     for step in steps:
         reads = outside_reads(step)
@@ -151,7 +171,8 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
         return _construct_repeat(step, made)
     steps = chain(step)
     assert steps is not None
-    named = tuple(Keyword(attribute_of(each, step), construct(each, made)) for each in steps)
+    attributes = attributes_of(step)
+    named = tuple(Keyword(attributes[id(each)], construct(each, made)) for each in steps)
     return Invoke(Code("nn.Sequential"), (Invoke(Code("OrderedDict"), (), named),))
 
 
