@@ -24,7 +24,7 @@ def expected(graph: Graph) -> dict[str, Parameter]:
     """All tensors of a network, those of train heads included, in the order of its layers."""
     return {
         state_key(f"{layer.weights_of.name}.{name}"): parameter
-        for layer in graph.layers_for(graph.heads)
+        for layer in graph.module_layers()
         for name, parameter in layer.op.params().items()
     }
 

@@ -77,6 +77,9 @@ class Scope:
     takes for those that are not given, `tensors` the values among them; other scopes have none.
     `definition` identifies the block or network, `entry` is the value that `in` means, `results` is
     what comes out. `twin` is the first call of something shared, of which this is a later call.
+
+    The emitter sets `common`, the one body of all calls of something shared, and `passed`, what
+    this call gives for the values that stand for parameters in it.
     """
 
     def __init__(self, kind: ScopeKind, name: str, entry: Value | None) -> None:
@@ -90,6 +93,8 @@ class Scope:
         self.results: tuple[Value, ...] = ()
         self.mentions: tuple[str, ...] = ()
         self.twin: Layer | Scope | None = None
+        self.common: Scope | None = None
+        self.passed: dict[int, Value] = {}
 
     @property
     def label(self) -> str:
@@ -100,6 +105,13 @@ class Scope:
         """The layers and scopes directly inside, in order."""
         for line in self.lines:
             yield from line.steps
+
+    def scopes(self) -> "Iterator[Scope]":
+        """All scopes inside, at any depth, in order."""
+        for step in self.steps():
+            if isinstance(step, Scope):
+                yield step
+                yield from step.scopes()
 
     def layers(self) -> Iterator[Layer]:
         """All layers inside, at any depth, in order."""
@@ -135,6 +147,7 @@ class Graph:
         self.inputs, self.targets, self.heads = inputs, targets, heads
         self.layers, self.named = layers, named
         self._needed: dict[frozenset[int], list[Layer]] = {}
+        self._calls: list[list[list[Layer]]] | None = None
 
     def heads_in(self, mode: Literal["train", "infer"]) -> tuple[Head, ...]:
         """The heads that exist in training, or in the exported graph."""
@@ -156,3 +169,42 @@ class Graph:
     def layers_in(self, mode: Literal["train", "infer"]) -> list[Layer]:
         """The layers that training, or the exported graph, consists of."""
         return self.layers_for(self.heads_in(mode))
+
+    def module_layers(self, heads: tuple[Head, ...] | None = None) -> list[Layer]:
+        """The layers that a module runs for some heads, or for all.
+
+        All calls of something shared run one `forward`: what one call needs, each call makes.
+        """
+        alive = {id(layer) for layer in self.layers_for(self.heads)}
+        if not self._shared_calls():
+            return self.layers_for(self.heads if heads is None else heads)
+        self._run_together(alive, alive)
+        if heads is not None:
+            some = {id(layer) for layer in self.layers_for(heads)}
+            self._run_together(some, alive)
+            alive = some
+        return [layer for layer in self.layers if id(layer) in alive]
+
+    def _run_together(self, alive: set[int], served: set[int]) -> None:
+        """Adds what the calls of something shared run for one another, and what that reads."""
+        before = -1
+        while before < len(alive):
+            before = len(alive)
+            for calls in self._shared_calls():
+                called = [layers for layers in calls if any(id(each) in alive for each in layers)]
+                for layers in zip(*called, strict=True):
+                    if any(id(each) in served for each in layers):
+                        alive.update(map(id, layers))
+            for layer in reversed(self.layers):
+                if id(layer) in alive:
+                    alive.update(id(value.layer) for value in layer.op.reads() if value.layer)
+
+    def _shared_calls(self) -> list[list[list[Layer]]]:
+        """The layers of each call, for each block or network that is called several times."""
+        if self._calls is None:
+            found: dict[int, list[Scope]] = {}
+            for scope in self.scope.scopes():
+                found.setdefault(id(scope.twin or scope), []).append(scope)
+            several = [calls for calls in found.values() if len(calls) > 1]
+            self._calls = [[list(call.layers()) for call in calls] for calls in several]
+        return self._calls

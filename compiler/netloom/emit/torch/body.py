@@ -14,7 +14,7 @@ class Statement:
     results: tuple[Value, ...]
     targets: tuple[str, ...] = ()
     mode: Mode = "both"
-    names: tuple[str, ...] = ()
+    names: tuple[str | None, ...] = ()
 
 
 @dataclass

@@ -86,9 +86,14 @@ def _groups(bodies: Sequence[Body]) -> list[list[Body]]:
 
 
 def _structure(body: Body) -> Any:
-    """Everything about a body but the literals of its constructors."""
+    """Everything about a body but the literals of its constructors.
+
+    Two definitions may have one name, in two files or as a block and a named pipeline; they can
+    share a class if they have the same parameters.
+    """
+    scope = body.scope
     return (
-        _own_name(body.scope),
+        (_own_name(scope), scope.kind, *scope.arguments),
         body.input_names,
         tuple((name, _erased(expression)) for name, expression in body.attributes),
         tuple((each.targets, each.expression, each.mode) for each in body.statements),

@@ -24,19 +24,16 @@ from netloom.emit.torch.expressions import (
     Variable,
     one_line,
 )
-from netloom.emit.torch.modules import attribute_of, chain, construct, outside_reads
+from netloom.emit.torch.modules import arguments_of, attributes_of, chain, construct, inputs_of
 from netloom.emit.torch.variables import settle_names
 from netloom.ir.call import Call, Function, Module
-from netloom.ir.graph import Graph, Layer, Scope, Value
+from netloom.ir.graph import Graph, Layer, Line, Scope, Value
+
+Names = Mapping[int, str]
+"""What the spec calls values, by their identity."""
 
 NESTED_WIDTH = 64
 """A nested expression longer than this is taken apart."""
-
-
-def inputs_of(scope: Scope) -> tuple[Value, ...]:
-    """The values that a class's `forward` takes: what enters the brace first, then the others."""
-    reads = outside_reads(scope)
-    return tuple(sorted(reads, key=lambda value: value is not scope.entry))
 
 
 def body_of_scope(scope: Scope, made: Mapping[int, Invoke]) -> Body:
@@ -61,8 +58,8 @@ def body_of_network(graph: Graph, scope: Scope, made: Mapping[int, Invoke]) -> B
     wanted = Counter(id(head.value) for head in heads)
     writer = _BodyWriter(Body(scope, graph.inputs), made, wanted)
     writer.lines(scope)
-    training = {id(layer) for layer in graph.layers_in("train")}
-    inference = {id(layer) for layer in graph.layers_in("infer")}
+    training = {id(layer) for layer in graph.module_layers(graph.heads_in("train"))}
+    inference = {id(layer) for layer in graph.module_layers(graph.heads_in("infer"))}
     for statement in writer.body.statements if len(heads) > 1 else ():
         makers = {id(value.layer) for value in statement.results}
         if not makers & inference:
@@ -88,44 +85,48 @@ class _BodyWriter:
     made: Mapping[int, Invoke]
     uses: Counter[int]
     pending: dict[int, Expression] = field(default_factory=dict)
+    attributes: dict[int, str] = field(default_factory=dict)
+    made_attributes: set[str] = field(default_factory=set)
 
     def lines(self, scope: Scope) -> None:
         """Lays out the lines of a scope."""
+        self.attributes = attributes_of(scope)
         for step in scope.steps():
             self.uses.update(id(value) for value in _reads(step))
         for line in scope.lines:
             later = Counter(id(value) for each in line.steps for value in _reads(each))
             for step in line.steps:
                 later.subtract(id(value) for value in _reads(step))
-                self._step(step, later, line.names if step is line.steps[-1] else ())
+                self._step(step, later, _names_of(line) if step is line.steps[-1] else {})
 
-    def _step(self, step: Layer | Scope, later: Counter[int], names: tuple[str, ...]) -> None:
+    def _step(self, step: Layer | Scope, later: Counter[int], names: Names) -> None:
         if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
             self._unrolled(step, names)
             return
-        attribute = attribute_of(step, self.body.scope)
+        attribute = self.attributes[id(step)]
         expression, has_attribute = self._applied(step, f"self.{attribute}")
-        if has_attribute and all(name != attribute for name, _ in self.body.attributes):
+        if has_attribute and attribute not in self.made_attributes:  # a later call has it already
+            self.made_attributes.add(attribute)
             self.body.attributes.append((attribute, construct(step, self.made)))
         self._assign_or_keep(step, expression, later, names)
 
-    def _unrolled(self, repeat: Scope, names: tuple[str, ...]) -> None:
+    def _unrolled(self, repeat: Scope, names: Names) -> None:
         """A repeat whose iterations read values from outside: called one after the other."""
-        label = attribute_of(repeat, self.body.scope)
+        label = self.attributes[id(repeat)]
         self.body.attributes.append((label, construct(repeat, self.made)))
         steps = list(repeat.steps())
         for step in steps:
             self.uses.update(id(value) for value in _reads(step))
         for step in steps:
             expression, _ = self._applied(step, f"self.{label}[{step.label}]")
-            self._assign_or_keep(step, expression, Counter(), names if step is steps[-1] else ())
+            self._assign_or_keep(step, expression, Counter(), names if step is steps[-1] else {})
 
     def _assign_or_keep(
         self,
         step: Layer | Scope,
         expression: Expression,
         later: Counter[int],
-        names: tuple[str, ...],
+        names: Names,
     ) -> None:
         picks = _picks(step)
         wanted = [index for index, value in enumerate(step.results) if self.uses[id(value)]] or [0]
@@ -136,25 +137,26 @@ class _BodyWriter:
             if self.uses[id(value)] == 1 and later[id(value)] and not names:
                 self.pending[id(value)] = expression
             else:
-                name = names[index : index + 1]
-                self.body.statements.append(Statement(expression, (value,), names=name))
+                self._assign(expression, (value,), names)
             return
         if all(path == (index,) for index, path in enumerate(picks)):
             # Python takes a tuple apart as a whole, also what nobody reads.
-            self.body.statements.append(Statement(expression, step.results, names=names))
+            self._assign(expression, step.results, names)
             return
         first = step.results[0]
         whole = Value(first.name, first.type, layer=first.layer)
         self.body.statements.append(Statement(expression, (whole,)))
         for index in wanted:
-            read = Pick(Variable(whole), picks[index])
-            name = names[index : index + 1]
-            self.body.statements.append(Statement(read, (step.results[index],), names=name))
+            self._assign(Pick(Variable(whole), picks[index]), (step.results[index],), names)
+
+    def _assign(self, expression: Expression, values: tuple[Value, ...], names: Names) -> None:
+        given = tuple(names.get(id(value)) for value in values)
+        self.body.statements.append(Statement(expression, values, names=given))
 
     def _applied(self, step: Layer | Scope, attribute: str) -> tuple[Expression, bool]:
         """The call of a step in `forward`, and whether it needs an attribute."""
         if isinstance(step, Scope):
-            arguments = tuple(self._read(value) for value in inputs_of(step))
+            arguments = tuple(self._read(value) for value in arguments_of(step))
             return Invoke(Code(attribute), arguments), True
         call = step.op.torch()
         if isinstance(call, Function):
@@ -200,8 +202,13 @@ class _BodyWriter:
         return expression
 
 
+def _names_of(line: Line) -> Names:
+    """What a line of the spec calls its results; the last of several names for one."""
+    return {id(value): name for value, name in zip(line.results, line.names, strict=False)}
+
+
 def _reads(step: Layer | Scope) -> list[Value]:
-    return step.op.reads() if isinstance(step, Layer) else list(inputs_of(step))
+    return step.op.reads() if isinstance(step, Layer) else list(arguments_of(step))
 
 
 def _picks(step: Layer | Scope) -> tuple[tuple[int, ...], ...]:

@@ -2,12 +2,15 @@
 
 from copy import copy
 
+from netloom.emit.torch.common import share_bodies
 from netloom.ir.graph import Graph, Layer, Line, Scope
 
 
 def living(graph: Graph) -> Scope:
     """The scopes of a network without the layers of which no head needs a result."""
-    return _pruned(graph.scope, {id(layer) for layer in graph.layers_for(graph.heads)})
+    scope = _pruned(graph.scope, {id(layer) for layer in graph.module_layers()})
+    share_bodies(scope)
+    return scope
 
 
 def _pruned(scope: Scope, alive: set[int]) -> Scope:
@@ -18,6 +21,9 @@ def _pruned(scope: Scope, alive: set[int]) -> Scope:
             lines.append(Line(steps, line.results, line.names))
     pruned = copy(scope)
     pruned.lines = lines
+    # What a scope only hands on is there without it; what it no longer makes, nobody reads.
+    made = {id(result) for layer in pruned.layers() for result in layer.results}
+    pruned.results = tuple(result for result in scope.results if id(result) in made)
     return pruned
 
 

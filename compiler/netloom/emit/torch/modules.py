@@ -42,15 +42,33 @@ POSITIONAL_ROLES = {
 """What PyTorch calls the positional arguments, for parameters that have to be invented."""
 
 
-def attribute_of(step: Layer | Scope, scope: Scope) -> str:
-    """The attribute that holds a step's module.
+def attributes_of(scope: Scope) -> dict[int, str]:
+    """The attribute that holds each step's module, by the step's identity.
 
     What has weights stands directly in its scope, and the attribute is its label. A pooling of
-    `stem = conv(64, 7) -> maxpool(3)` is called `stem.maxpool1`, but `stem` is the convolution.
+    `stem = conv(64, 7) -> maxpool(3)` is called `stem.maxpool1`, but `stem` is the convolution; its
+    attribute is `stem_maxpool1`, or `stem_maxpool1_2` where something else has that name.
     """
+    steps = list(scope.steps())
+    paths = [_path_in(scope, step) for step in steps]
+    found = {path: identifier(path) for path in paths if "." not in path}
+    taken = set(found.values())
+    for path in paths:
+        if path not in found:
+            name = joined = "_".join(identifier(part) for part in path.split("."))
+            number = 1
+            while name in taken:
+                number += 1
+                name = f"{joined}_{number}"
+            found[path] = name
+            taken.add(name)
+    return {id(step): found[path] for step, path in zip(steps, paths, strict=True)}
+
+
+def _path_in(scope: Scope, step: Layer | Scope) -> str:
+    """The path of a step below its scope; all calls of something shared have the first one's."""
     name = step.twin.name if step.twin and _parent(step.twin) == scope.name else step.name
-    path = name.removeprefix(f"{scope.name}.") if scope.name else name
-    return "_".join(identifier(part) for part in path.split("."))
+    return name.removeprefix(f"{scope.name}.") if scope.name else name
 
 
 def _parent(step: Layer | Scope) -> str:
@@ -59,18 +77,32 @@ def _parent(step: Layer | Scope) -> str:
 
 def outside_reads(step: Layer | Scope) -> list[Value]:
     """The values that a step needs from around it, each once, in the order of first use."""
-    layers = [step] if isinstance(step, Layer) else list(step.layers())
-    inside = {id(result) for layer in layers for result in layer.results}
+    if isinstance(step, Layer):
+        return list({id(value): value for value in step.op.reads()}.values())
+    if step.common:
+        given = arguments_of(step)
+        return list({id(value): value for value in given}.values())
+    inside: set[int] = set()
     found: dict[int, Value] = {}
-    for layer in layers:
-        for value in layer.op.reads():
+    for each in step.steps():
+        for value in outside_reads(each):
             if id(value) not in inside:
                 found.setdefault(id(value), value)
-    if isinstance(step, Scope):
-        for value in step.results:
-            if id(value) not in inside:
-                found.setdefault(id(value), value)
+        inside.update(id(result) for result in each.results)
     return list(found.values())
+
+
+def inputs_of(scope: Scope) -> tuple[Value, ...]:
+    """The values that a class's `forward` takes: what enters the brace first, then the others."""
+    reads = outside_reads(scope)
+    return tuple(sorted(reads, key=lambda value: value is not scope.entry))
+
+
+def arguments_of(call: Scope) -> tuple[Value, ...]:
+    """What a call gives to `forward`: the values that it reads, or those for the common body."""
+    if call.common is None:
+        return inputs_of(call)
+    return tuple(call.passed[id(value)] for value in inputs_of(call.common))
 
 
 def chain(scope: Scope) -> list[Layer | Scope] | None:
@@ -78,6 +110,8 @@ def chain(scope: Scope) -> list[Layer | Scope] | None:
     if scope.kind in ("network", "block"):
         return None
     steps = list(scope.steps())
+    if any(step.twin for step in steps) and len({*attributes_of(scope).values()}) < len(steps):
+        return None  # an OrderedDict holds nothing twice
     expected: Value | None = None
     for step in steps:
         reads = outside_reads(step)
@@ -112,13 +146,13 @@ def is_class(scope: Scope) -> bool:
 def class_scopes(scope: Scope) -> list[Scope]:
     """All scopes that become classes, each after those inside it; shared ones once."""
     found = []
-    shared: set[str] = set()
+    shared: set[int] = set()
     for step in scope.steps():
         if isinstance(step, Scope):
-            first = (step.twin or step).name
-            if first not in shared:
-                found += class_scopes(step)
-            shared.add(first)
+            body = step.common or step
+            if id(body) not in shared:
+                found += class_scopes(body)
+            shared.add(id(body))
     if is_class(scope):
         found.append(scope)
     return found
@@ -130,13 +164,15 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
         call = step.op.torch()
         assert isinstance(call, Module), "functions have no constructor"
         return _mentioning(_construct_layer(step.label, call), step.mentions)
-    if id(step) in made:
-        return _mentioning(made[id(step)], step.mentions)
+    body = step.common or step
+    if id(body) in made:
+        return _mentioning(made[id(body)], step.mentions)
     if step.kind == "repeat":
         return _construct_repeat(step, made)
     steps = chain(step)
     assert steps is not None
-    named = tuple(Keyword(attribute_of(each, step), construct(each, made)) for each in steps)
+    attributes = attributes_of(step)
+    named = tuple(Keyword(attributes[id(each)], construct(each, made)) for each in steps)
     return Invoke(Code("nn.Sequential"), (Invoke(Code("OrderedDict"), (), named),))
 
 

@@ -31,7 +31,7 @@ def source(graph: Graph) -> str:
 
 def _library_classes(graph: Graph) -> list[str]:
     """The source of the library's classes that a network needs, as it stands there."""
-    calls = [layer.op.torch() for layer in graph.layers_for(graph.heads)]
+    calls = [layer.op.torch() for layer in graph.module_layers()]
     needed = {call.target for call in calls if isinstance(call, Module) and "." not in call.target}
     if not needed:
         return []

@@ -27,7 +27,7 @@ def settle_names(body: Body, wanted_inputs: Sequence[str], returned: tuple[Value
         variables[id(value)] = name
         holder[name] = id(value)
     body.input_names = tuple(input_names)
-    given = {identifier(name) for each in body.statements for name in each.names}
+    given = {identifier(name) for each in body.statements for name in each.names if name}
     for index, statement in enumerate(body.statements):
         statement.expression = rewrite(
             statement.expression,
@@ -38,7 +38,7 @@ def settle_names(body: Body, wanted_inputs: Sequence[str], returned: tuple[Value
             if len(statement.results) > 1 and id(value) not in last_use:
                 targets.append("_")
                 continue
-            named = [identifier(name) for name in statement.names[position : position + 1]]
+            named = [identifier(name) for name in statement.names[position : position + 1] if name]
             candidates = named or [name for name in POOL if name not in given] or list(POOL)
             name = next(
                 name
