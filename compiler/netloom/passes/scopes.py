@@ -16,6 +16,7 @@ class OpenScope:
         self._reserved = reserved
         self._taken: set[str] = set()
         self._counts: Counter[str] = Counter()
+        self._claims: dict[str, int] = {}
 
     def count(self, label: str) -> str:
         """A fresh path for something without a name: `conv1`, `conv2`, counted for each label."""
@@ -27,10 +28,11 @@ class OpenScope:
 
     def claim(self, name: str) -> str:
         """The path of a name: the name, or `name2` where another brace has used it before."""
-        label, number = name, 1
+        label, number = name, self._claims.get(name, 1)
         while label in self._taken:
             number += 1
             label = f"{name}{number}"
+        self._claims[name] = number
         return self._path(label)
 
     def _path(self, label: str) -> str:
@@ -80,11 +82,12 @@ def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
             case ast.Head() | ast.Input() | ast.Target() | ast.Let() | ast.Share():
                 found.add(statement.name.text)
             case ast.If():
-                found |= names_given(statement.then.statements)
-                if isinstance(statement.otherwise, ast.Body):
-                    found |= names_given(statement.otherwise.statements)
-                elif statement.otherwise:
-                    found |= names_given((statement.otherwise,))
+                following: ast.Body | ast.If | None = statement
+                while isinstance(following, ast.If):  # thousands may hang on one another
+                    found |= names_given(following.then.statements)
+                    following = following.otherwise
+                if following:
+                    found |= names_given(following.statements)
     return found
 
 
