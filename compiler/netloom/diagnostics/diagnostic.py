@@ -1,6 +1,7 @@
 """Spans, notes and diagnostics: plain data, rendered elsewhere."""
 
 import bisect
+import itertools
 import os
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -33,6 +34,21 @@ class Source:
         """The line and column of an offset, both counted from 1."""
         line = bisect.bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
+
+    @cached_property
+    def _line_bytes(self) -> list[int]:
+        """The bytes before each line, in UTF-8."""
+        ends = [*self.line_starts[1:], len(self.text)]
+        lines = (self.text[a:b] for a, b in zip(self.line_starts, ends, strict=True))
+        return list(itertools.accumulate((len(line.encode()) for line in lines), initial=0))
+
+    def byte_offset(self, offset: int) -> int:
+        """An offset in the UTF-8 bytes of the text."""
+        if self.text.isascii():
+            return offset
+        line, _ = self.position(offset)
+        begin = self.line_starts[line - 1]
+        return self._line_bytes[line - 1] + len(self.text[begin:offset].encode())
 
     def line(self, number: int) -> str:
         """The text of a line, counted from 1, without its line end."""
@@ -111,22 +127,41 @@ class Failed(Exception):  # noqa: N818  what the stage did, not a kind of error
         self.diagnostics = diagnostics
 
 
+MOST = 1_000
+"""How many mistakes, and how many warnings, of one run are told."""
+
+
 class Diagnostics:
-    """Gathers the independent mistakes of one run, so that all of them are reported at once."""
+    """Gathers the independent mistakes of one run, so that all of them are reported at once.
+
+    After `MOST` of a severity the others are only counted: nobody reads them.
+    """
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self._places: set[tuple[str, Span]] = set()
+        self._counts = {"error": 0, "warning": 0}
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Notes a mistake; one in a block is told once, however often the block is called."""
-        place = (diagnostic.code, diagnostic.span)
-        if diagnostic.span is None or all((d.code, d.span) != place for d in self.found):
+        if diagnostic.span is not None:
+            place = (diagnostic.code, diagnostic.span)
+            if place in self._places:
+                return
+            self._places.add(place)
+        self._counts[diagnostic.severity] += 1
+        if self._counts[diagnostic.severity] <= MOST:
             self.found.append(diagnostic)
 
     def raise_if_any(self) -> None:
         """Raises `Failed` with all of them, in the order of the text, if there is a mistake."""
-        if any(each.severity == "error" for each in self.found):
-            raise Failed(*sorted(self.found, key=_place))
+        if self._counts["error"]:
+            *others, last = sorted(self.found, key=_place)
+            more = sum(self._counts.values()) - len(self.found)
+            if more:
+                note = Note(f"there are {more:,} more that are not told")
+                last = last._replace(notes=(*last.notes, note))
+            raise Failed(*others, last)
 
 
 def _place(diagnostic: Diagnostic) -> tuple[str, int]:
@@ -141,12 +176,11 @@ def _edit_as_json(edit: Edit | None) -> dict[str, Any] | None:
 def _span_as_json(span: Span | None) -> dict[str, Any] | None:
     if span is None:
         return None
-    text = span.source.text
     line, column = span.source.position(span.start)
     return {
         "file": span.source.name,
         "line": line,
         "column": column,
-        "start": len(text[: span.start].encode()),
-        "end": len(text[: span.end].encode()),
+        "start": span.source.byte_offset(span.start),
+        "end": span.source.byte_offset(span.end),
     }

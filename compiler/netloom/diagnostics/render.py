@@ -86,7 +86,8 @@ def _render_source(
     previous = None
     for span, label, primary in sorted(marks, key=lambda mark: (mark[0].start, not mark[2])):
         number, start = source.position(span.start)
-        text = source.line(number)
+        text, shift = _around(source.line(number), start - 1)
+        start -= shift
         if number != previous:
             if previous is not None and number > previous + 1:
                 lines.append(palette.note("..."))
@@ -98,6 +99,18 @@ def _render_source(
         paint = palette.error if primary else palette.note
         lines.append(f"{margin} {bar} {' ' * _columns(text[: start - 1])}{paint(pointer)}")
     return lines
+
+
+LONGEST_LINE = 2_000
+"""How much of one line is quoted, in characters: few are that long, and those by no person."""
+
+
+def _around(line: str, offset: int) -> tuple[str, int]:
+    """What is quoted of a line, and how far what stands at an offset moves to the left."""
+    if len(line) <= LONGEST_LINE:
+        return line, 0
+    begin = max(0, offset - LONGEST_LINE // 2)
+    return line[begin : begin + LONGEST_LINE], begin
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,9 @@ from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span, unk
 from netloom.ir.declared import Declared, Field, Pair
 from netloom.ir.dims import Symbolic
 from netloom.ir.graph import Value
-from netloom.passes.expressions import Names, evaluate, text_of
+from netloom.limits import Limits
+from netloom.passes.expressions import Names, Poisoned, evaluate, text_of
+from netloom.passes.modules import Definition
 from netloom.syntax import ast
 
 
@@ -165,9 +167,9 @@ def parameter_signature(parameters: Sequence[ast.Parameter], names: Names) -> li
     Raises `Failed`: E211 for a name that is used twice, E205 for an unknown type, and as `coerce`
     does for a default.
     """
-    signature: list[Field] = []
+    signature: dict[str, Field] = {}
     for parameter in parameters:
-        if any(field.name == parameter.name.text for field in signature):
+        if parameter.name.text in signature:
             message = f"there are two parameters named `{parameter.name.text}`"
             raise Failed(Diagnostic("E211", message, parameter.name.span))
         name, kind = parameter.name.text, PARAMETER_TYPES.get(parameter.type.text)
@@ -182,8 +184,27 @@ def parameter_signature(parameters: Sequence[ast.Parameter], names: Names) -> li
             given = evaluate(parameter.default, names)
             default = coerce(given, field, parameter.default.span, "the definition")
             field = field._replace(default=default)
-        signature.append(field)
-    return signature
+        signature[name] = field
+    return list(signature.values())
+
+
+def signature_of(definition: Definition, limits: Limits) -> list[Field]:
+    """The parameters of a block or network that is called, which every call has the same.
+
+    Raises what `parameter_signature` does.
+    """
+    node, module = definition
+    known = module.signatures
+    if node.name.text not in known:
+        try:
+            names = Names(module.constants, limits=limits)
+            known[node.name.text] = parameter_signature(node.parameters, names)
+        except (Failed, Poisoned) as reason:
+            known[node.name.text] = reason
+    found = known[node.name.text]
+    if isinstance(found, Exception):
+        raise found.with_traceback(None)
+    return found
 
 
 def input_field(declared: ast.Input) -> Field:

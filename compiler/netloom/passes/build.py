@@ -4,6 +4,7 @@ A value whose making fails becomes poison: the mistake is told once, what depend
 and everything else is still checked, so one run reports every independent mistake.
 """
 
+from collections import ChainMap
 from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed
@@ -44,28 +45,35 @@ def build(
     networks = {}
     expanded: dict[Key, Expanded] = {}
     for item in module.file.items:
-        if isinstance(item, ast.Network) and item.name.text not in module.damaged:
-            construction = Construction(item, limits, diagnostics)
-            statements = Statements(construction, expanded)
-            networks[item.name.text] = _build_network(item, module, settings, statements)
-    settings.report_unused(diagnostics)
+        if isinstance(item, ast.Network):
+            given = settings.arguments(item)
+            if item.name.text not in module.damaged:
+                construction = Construction(item, limits, diagnostics)
+                statements = Statements(construction, expanded)
+                networks[item.name.text] = _build_network(item, module, given, statements)
+    if not module.damaged:  # a network that cannot be read may have had any parameter
+        settings.report_unused(diagnostics)
     return networks
 
 
 def _build_network(
-    network: ast.Network, module: Module, settings: Settings, statements: Statements
+    network: ast.Network,
+    module: Module,
+    given: tuple[ast.Argument, ...],
+    statements: Statements,
 ) -> Built:
     construction = statements.construction
     scope = Scope("network", "", None)
-    names = Names(dict(module.constants), functions=BUILD_FUNCTIONS, limits=construction.limits)
+    names = Names(
+        ChainMap({}, module.constants), functions=BUILD_FUNCTIONS, limits=construction.limits
+    )
     opened = OpenScope(scope, network.statements)
     home = Home(opened, module, network)
     place = Place(names, opened, None, module, "network", home)
     try:
-        Expansion(construction.limits).of(Definition(network, module))
-        given = settings.arguments(network)
         call = Call(network.name, given, f"network `{network.name.text}`")
         parameters = bind_fields(parameter_signature(network.parameters, names), call, names).fields
+        Expansion(construction.limits).refuse_too_many(Definition(network, module), parameters)
         names.values.update(parameters)
         statements.run(network.statements, place)
     except Failed as failure:

@@ -4,6 +4,7 @@ import os
 from typing import Any, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Source, Span, unknown_name
+from netloom.ir.declared import Field
 from netloom.ir.op import Op
 from netloom.limits import Limits
 from netloom.passes.expressions import POISON, Names, Poisoned, evaluate
@@ -22,14 +23,16 @@ class Definition(NamedTuple):
 class Module:
     """One file: the blocks and networks that can be called in it, and its constants by name.
 
-    `damaged` are the names that syntax errors have taken; what uses one is not judged.
+    `damaged` are the names that syntax errors have taken; what uses one is not judged. `signatures`
+    are the parameters of its definitions, or why they have none, once they have been asked for.
     """
 
     def __init__(self, file: ast.File) -> None:
         self.file = file
         self.definitions: dict[str, Definition] = {}
         self.constants: dict[str, Any] = dict.fromkeys(file.damaged, POISON)
-        self.damaged = file.damaged
+        self.damaged = set(file.damaged)
+        self.signatures: dict[str, list[Field] | Exception] = {}
         self._first: dict[str, Span] = {}
 
     def claim(self, name: ast.Name) -> Diagnostic | None:
@@ -102,7 +105,7 @@ class Modules:
                 continue
             wanted = imported.name.text
             if other is None or wanted in other.damaged:
-                module.damaged |= {name.text}
+                module.damaged.add(name.text)
                 module.constants[name.text] = POISON
             elif wanted in other.definitions:
                 module.definitions[name.text] = other.definitions[wanted]
@@ -113,7 +116,7 @@ class Modules:
                 message = f'"{item.path.value}" defines no `{wanted}`'
                 span = imported.name.span
                 self.diagnostics.report(unknown_name("E201", message, span, wanted, known, known))
-                module.damaged |= {name.text}
+                module.damaged.add(name.text)
                 module.constants[name.text] = POISON
 
     def _read(self, item: ast.Imports, source: Source) -> Module | None:

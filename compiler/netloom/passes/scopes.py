@@ -17,6 +17,7 @@ class OpenScope:
         self._own = own_names(statements)
         self._taken: set[str] = set()
         self._counts: Counter[str] = Counter()
+        self._claims: dict[str, int] = {}
 
     def count(self, label: str) -> str:
         """A fresh path for something without a name: `conv1`, `conv2`, counted for each label."""
@@ -31,10 +32,11 @@ class OpenScope:
 
         The names that a scope's own statements give are theirs; those `in_brace` stand behind.
         """
-        label, number = name, 1
+        label, number = name, self._claims.get(name, 1)
         while label in self._taken or (in_brace and label in self._own):
             number += 1
             label = f"{name}{number}"
+        self._claims[name] = number
         return self._path(label)
 
     def _path(self, label: str) -> str:
@@ -101,11 +103,12 @@ def names_given(statements: tuple[ast.Statement, ...]) -> set[str]:
             case ast.Head() | ast.Input() | ast.Target() | ast.Let() | ast.Share():
                 found.add(statement.name.text)
             case ast.If():
-                found |= names_given(statement.then.statements)
-                if isinstance(statement.otherwise, ast.Body):
-                    found |= names_given(statement.otherwise.statements)
-                elif statement.otherwise:
-                    found |= names_given((statement.otherwise,))
+                following: ast.Body | ast.If | None = statement
+                while isinstance(following, ast.If):  # thousands may hang on one another
+                    found |= names_given(following.then.statements)
+                    following = following.otherwise
+                if following:
+                    found |= names_given(following.statements)
     return found
 
 

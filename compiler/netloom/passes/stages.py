@@ -16,7 +16,7 @@ from netloom.passes.binding import (
     bind_fields,
     input_field,
     mentioned,
-    parameter_signature,
+    signature_of,
 )
 from netloom.passes.construction import (
     Construction,
@@ -222,7 +222,7 @@ class Stages:
     ) -> Results:
         block, module = definition
         name, construction = block.name.text, self.construction
-        signature = parameter_signature(block.parameters, Names(module.constants))
+        signature = signature_of(definition, construction.limits)
         call = Call(stage.name, stage.arguments or (), f"block `{name}`", True)
         arguments = bind_fields(signature, call, place.names).fields
         tensors = {each.name: arguments[each.name] for each in signature if each.is_operand}
@@ -341,7 +341,7 @@ class Stages:
             declared = [each for each in network.statements if isinstance(each, ast.Input)]
             signature = [
                 *(input_field(each) for each in declared[1:]),
-                *parameter_signature(network.parameters, Names(module.constants)),
+                *signature_of(definition, self.construction.limits),
             ]
             call = Call(stage.name, stage.arguments or (), f"network `{name}`", True)
             fields = bind_fields(signature, call, place.names).fields

@@ -9,6 +9,7 @@ on at the next line, brace or item that it can make sense of, so that every mist
 import gc
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -55,7 +56,7 @@ def parse_damaged(source: Source, limits: Limits) -> tuple[ast.File, list[Diagno
         raise Failed(Diagnostic("E105", message, file.span, help=help_line))
     if not run.mistakes:
         return file, []
-    return file._replace(damaged=_damaged(run.mistakes, source)), run.mistakes
+    return file._replace(damaged=_damaged(run.places, source)), run.mistakes
 
 
 class _Run:
@@ -65,6 +66,7 @@ class _Run:
         self.limits = limits
         self.builder = TreeBuilder(source)
         self.mistakes: list[Diagnostic] = []
+        self.places: list[int] = []
         self.states = [automaton.start]
         self.values: list[Any] = []
         self.starts: list[int] = []
@@ -119,7 +121,9 @@ class _Run:
                 action = row.get(kind)
             if action is None:
                 if kind == END and states[-1] == final:
-                    self.mistakes += self.builder.mistakes
+                    found = self.builder.mistakes
+                    self.places += [each.span.start for each in found if each.span]
+                    self.mistakes += found[: max(0, MAXIMUM_MISTAKES - len(self.mistakes))]
                     return values[-1]  # type: ignore[no-any-return]
                 token = self._recover(Token(kind, text, start, end), stream)
                 row = actions[states[-1]]
@@ -180,7 +184,11 @@ class _Run:
         """
         if len(self.mistakes) < MAXIMUM_MISTAKES:
             expected = frozenset(filter(self._accepts, self.automaton.actions[self.states[-1]]))
-            self.mistakes.append(explain(self.source, found, expected, self.end))
+            mistake = explain(self.source, found, expected, self.end)
+            self.mistakes.append(mistake)
+            self.places.append(mistake.span.start if mistake.span else found.start)
+        else:
+            self.places.append(found.start)
         depth = 0
         token: tuple[str, str, int, int] | None = found
         while token is not None:
@@ -256,9 +264,12 @@ def _longer(added: tuple[int, ...]) -> Callable[[Span, list[Any]], Any]:
 
 
 def begins_line(text: str, offset: int) -> bool:
-    """Whether only blanks stand before an offset in its line."""
-    line = text.rfind("\n", 0, offset) + 1
-    return not text[line:offset].strip()
+    """Whether only blanks stand before an offset in its line; looks at those blanks only."""
+    while offset and text[offset - 1] != "\n":
+        offset -= 1
+        if not text[offset].isspace():
+            return False
+    return True
 
 
 _ITEM = re.compile(
@@ -272,14 +283,14 @@ def begins_item(text: str, offset: int) -> bool:
     return at_margin and _ITEM.match(text, offset) is not None
 
 
-def _damaged(mistakes: list[Diagnostic], source: Source) -> frozenset[str]:
-    """The names of the items that were lost, or that have lost a part, through mistakes."""
-    places = [mistake.span.start for mistake in mistakes if mistake.span]
+def _damaged(places: list[int], source: Source) -> frozenset[str]:
+    """The names of the items that were lost, or that have lost a part, at places of mistakes."""
+    places = sorted(places)
     begins = [m.start() for m in re.finditer(r"^(?=\S)", source.text, re.MULTILINE)]
     starts = [offset for offset in begins if begins_item(source.text, offset)]
     names = set()
     for start, end in itertools.pairwise([*starts, len(source.text) + 1]):
         match = _ITEM.match(source.text, start)
-        if match and match[1] and any(start <= place < end for place in places):
+        if match and match[1] and bisect_left(places, start) < bisect_left(places, end):
             names.add(match[1])
     return frozenset(names)
