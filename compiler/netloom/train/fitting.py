@@ -45,6 +45,8 @@ def _misfits(graph: Graph, dataset: Dataset, program: Program) -> Iterator[tuple
             yield value, f"the data has nothing for {kind} `{value.name}`"
         elif field.dtype != value.type.dtype:
             yield value, f"{kind} `{value.name}` is {value.type}, but the data is {field.dtype}"
+        elif batch is None and value is not graph.inputs[0]:
+            pass  # told of the first input, whose first size would be the batch
         elif batch is None or not _counts_samples(value, batch):
             message = f"{kind} `{value.name}` is {value.type}"
             yield value, f"{message}: its first size, and no other, must be a free batch"
