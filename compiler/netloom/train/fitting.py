@@ -45,7 +45,7 @@ def _misfits(graph: Graph, dataset: Dataset, program: Program) -> Iterator[tuple
             yield value, f"the data has nothing for {kind} `{value.name}`"
         elif field.dtype != value.type.dtype:
             yield value, f"{kind} `{value.name}` is {value.type}, but the data is {field.dtype}"
-        elif batch is None and value is not graph.inputs[0]:
+        elif batch is None and value in graph.targets and _is_free(value):
             pass  # told of the first input, whose first size would be the batch
         elif batch is None or not _counts_samples(value, batch):
             message = f"{kind} `{value.name}` is {value.type}"
@@ -62,6 +62,11 @@ def _counts_samples(value: Value, batch: Size) -> bool:
     """Whether the first size is the batch and the others do not depend on it."""
     first, others = value.type.shape[:1], value.type.shape[1:]
     return first == (size(batch.name),) and all(batch not in sizes(dim) for dim in others)
+
+
+def _is_free(value: Value) -> bool:
+    """Whether the first size is a name."""
+    return bool(value.type.shape) and not isinstance(value.type.shape[0], int)
 
 
 def _fits(value: Value, field: Field, binding: dict[str, int]) -> bool:
