@@ -95,6 +95,8 @@ def assert_sound(network: Network) -> None:
             SIDES,
             "share s = f() u = conv(2, 1) p, q = x -> s(u) r, t = x -> s(x) head y = add {p t}",
         ),
+        (SIDES, "u = conv(2, 1) p, q = x -> f(u) head y = p train head z = q"),
+        (SIDES, "u = conv(2, 1) p, q = x -> f(u) train head y = p head z = q"),
         (
             SIDES,
             "share s = f() u = conv(2, 1) p, q = x -> s(u) r, t = x -> s(x) head y = p\n"
