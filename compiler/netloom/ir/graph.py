@@ -173,10 +173,11 @@ class Graph:
     def module_layers(self, heads: tuple[Head, ...] | None = None) -> list[Layer]:
         """The layers that a module runs for some heads, or for all.
 
-        All calls of something shared run one `forward`: what one call needs, each call makes.
+        A call runs the whole `forward`, also where not all of its results are needed. All calls of
+        something shared run one `forward`: what one call needs, each call makes.
         """
         alive = {id(layer) for layer in self.layers_for(self.heads)}
-        if not self._shared_calls():
+        if not self._calls_at_once():
             return self.layers_for(self.heads if heads is None else heads)
         self._run_together(alive, alive)
         if heads is not None:
@@ -186,11 +187,11 @@ class Graph:
         return [layer for layer in self.layers if id(layer) in alive]
 
     def _run_together(self, alive: set[int], served: set[int]) -> None:
-        """Adds what the calls of something shared run for one another, and what that reads."""
+        """Adds what else calls run of what is `served`, and what that reads."""
         before = -1
         while before < len(alive):
             before = len(alive)
-            for calls in self._shared_calls():
+            for calls in self._calls_at_once():
                 called = [layers for layers in calls if any(id(each) in alive for each in layers)]
                 for layers in zip(*called, strict=True):
                     if any(id(each) in served for each in layers):
@@ -199,12 +200,13 @@ class Graph:
                 if id(layer) in alive:
                     alive.update(id(value.layer) for value in layer.op.reads() if value.layer)
 
-    def _shared_calls(self) -> list[list[list[Layer]]]:
-        """The layers of each call, for each block or network that is called several times."""
+    def _calls_at_once(self) -> list[list[list[Layer]]]:
+        """The layers of each call, for what has several calls or several results."""
         if self._calls is None:
             found: dict[int, list[Scope]] = {}
             for scope in self.scope.scopes():
                 found.setdefault(id(scope.twin or scope), []).append(scope)
-            several = [calls for calls in found.values() if len(calls) > 1]
+            groups = found.values()
+            several = [calls for calls in groups if len(calls) > 1 or len(calls[0].results) > 1]
             self._calls = [[list(call.layers()) for call in calls] for calls in several]
         return self._calls

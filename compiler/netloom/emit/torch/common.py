@@ -98,7 +98,8 @@ class _Common:
     def _read(self, values: Sequence[Value]) -> Value:
         key = tuple(map(id, values))
         if key not in self.values:
-            parameter = Value(values[0].name, self._type(values), values[0].span)
+            first = values[0]  # its maker stays: an `unpool` asks it for the window
+            parameter = Value(first.name, self._type(values), first.span, first.layer, first.index)
             self.values[key] = parameter
             for passed, value in zip(self.passed, values, strict=True):
                 passed[id(parameter)] = value
