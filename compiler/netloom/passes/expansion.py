@@ -184,9 +184,7 @@ class Expansion:
         self._steps -= len(call.arguments or ())
         if definition is None:
             return Count(int(call.name.text in Op.registry))
-        return self._sum(
-            Count(1), self._called(definition, _arguments(call, definition, names))
-        )
+        return self._sum(Count(1), self._called(definition, _arguments(call, definition, names)))
 
     def _definition(self, call: ast.Call, module: Module, names: Names) -> Definition | None:
         """What a call calls, unless a name that stands for something else hides it."""
@@ -242,5 +240,5 @@ def _times(repeat: ast.Repeat, names: Names) -> int:
 
 def too_many_nodes(limits: Limits, span: Span) -> Diagnostic:
     """What is told of a network that is too large."""
-    message = f"the network has more than {limits.nodes:,} layers and expansions"
+    message = f"the file has more than {limits.nodes:,} layers and expansions"
     return Diagnostic("E217", message, span, help=limits.raised_by("nodes"))
