@@ -8,6 +8,7 @@ from collections import ChainMap
 from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed
+from netloom.ir.equality import begin_check
 from netloom.ir.graph import Graph, Scope, Value
 from netloom.limits import Limits
 from netloom.passes.binding import Call, bind_fields, parameter_signature
@@ -43,6 +44,7 @@ def build(
     that has lost a part to a syntax error is not built, nor is one behind those that took all the
     nodes of a file.
     """
+    begin_check()
     networks = {}
     expanded: dict[Key, Expanded] = {}
     nodes = 0
