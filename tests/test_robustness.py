@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from netloom.compile import check
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.diagnostics.render import render
+from netloom.limits import DEFAULT
 from netloom.syntax.source import from_bytes, read
 from specimens import ROOT, SPECS, built, mistakes, net
 
@@ -295,3 +296,78 @@ def _is_answered(text: str, name: str = "net.loom") -> None:
             assert 0 <= span.start <= span.end <= len(span.source.text)
     assert render(told).count("error[") >= len(told)
     assert render(told, colour=True).count("\x1b[1;31merror[") == len(told)
+
+
+# What a spec of few lines can ask a check to look at again and again.
+
+SLOW = {
+    "else if, again and again": net(
+        "if image.channels == 5 { relu } " + "else if image.channels == 6 { relu } " * 200
+    ),
+    "calls of one shared name": net("share c = conv(3, 1)\n" + "c " * 4_000),
+    "words behind a mistake": ") " + "a " * 100_000,
+    "long numbers": "".join(f"let a{i} = {'9' * 20}\n" for i in range(10_000)),
+    "mistakes": net("relu " + "in " * 20_000),
+    "parameters": f"block b({', '.join(f'p{i}: int = 1' for i in range(1_000))}) {{ relu }}\n"
+    + net("b " * 500),
+    "values that requirements need": net(
+        "".join(f"a{i} = relu\n" for i in range(1_000))
+        + "".join(f"require shape(a{i}) == shape(image)\n" for i in range(1_000))
+    ),
+    "aligned": net(
+        "".join(f"a{i} = add {{ in in }}\n" for i in range(700))
+        + "".join(f"require aligned(a{i})\n" for i in range(700))
+    ),
+    "names that are not known": net(
+        "".join(f"some_name{i} = in -> relu\n" for i in range(1_000))
+        + "".join(f"let b{i} = other_name{i}\n" for i in range(1_000))
+    ),
+    "comparisons of sizes": net(
+        "".join(f"require (h + {i}) // 4093 + h == (h + {i + 1}) // 4093 + h\n" for i in range(90)),
+        "N, 3, h, w",
+    ),
+}
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_nothing_is_looked_at_again_and_again(slow: str) -> None:
+    begin = time.process_time()
+    render(_told(SLOW[slow]))
+    assert time.process_time() - begin < SECOND
+
+
+def test_all_networks_of_a_file_have_the_nodes_of_one() -> None:
+    network = "input x: float32[N, 3, 8, 8]\n repeat 60 { relu }\n head out = relu\n"
+    text = "".join(f"network n{i} {{ {network} }}\n" for i in range(8))
+    limits = DEFAULT._replace(nodes=200)
+    with pytest.raises(Failed) as failed:
+        check(Source("net.loom", text), limits=limits)
+    assert {found.code for found in failed.value.diagnostics} == {"E217"}
+    assert check(Source("net.loom", text), limits=limits._replace(nodes=2_000)).networks
+
+
+def test_a_thousand_mistakes_are_told_and_the_others_counted() -> None:
+    found = mistakes(net("relu " + "in " * 3_000))
+    assert len(found) == 1_000
+    assert "there are 2,000 more" in found[-1].notes[-1].message
+
+
+def test_a_long_line_is_quoted_in_part() -> None:
+    found = mistakes(net("relu " + "in " * 3_000 + "# 卷"))
+    text = render(found)
+    assert max(map(len, text.splitlines())) < 2_100
+    assert "^^\n" in text
+    span = found[-1].as_json()["span"]
+    assert span["end"] - span["start"] == 2
+
+
+@pytest.mark.parametrize("more", ["", "é", "\né卷\n\n卷"])
+def test_offsets_in_bytes_are_those_of_the_encoded_text(more: str) -> None:
+    source = Source("net.loom", f"a{more}b\nc{more}")
+    for offset in range(len(source.text) + 1):
+        assert source.byte_offset(offset) == len(source.text[:offset].encode())
+
+
+def test_what_is_no_longer_explained_is_damage_all_the_same() -> None:
+    broken = "".join(f"block b{i}() {{ ( }}\n" for i in range(60))
+    assert {found.code for found in mistakes(broken + net("b59"))} == {"E101"}

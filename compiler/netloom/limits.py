@@ -33,7 +33,7 @@ DESCRIPTIONS = {
     "imports": "files on a chain of imports",
     "brackets": "brackets inside one another",
     "blocks": "calls of blocks inside one another",
-    "nodes": "layers, and expansions of blocks and repeats, of one network",
+    "nodes": "layers, and expansions of blocks and repeats, of all networks of a file",
     "elements": "elements of one list, at any depth",
     "parameters": "learned numbers of one network",
 }

@@ -90,14 +90,30 @@ def unknown_name(
 
     `given` are the known names that the spec itself gives.
     """
-    names = sorted(known)
+    names = _comparable(name, known)
     edit = respelling(span, name, names, given)
     return Diagnostic(code, message, span, help=did_you_mean(name, names), edit=edit)
 
 
+MANY = 500
+"""Among more names than that, only another notation of a name is proposed for it."""
+
+
+def _comparable(name: str, known: Iterable[str]) -> list[str]:
+    """The known names with which a name is compared, of which it may be a misspelling."""
+    names = list(known)
+    if len(names) > MANY:
+        # One search through a text of all names, as there may be thousands of such mistakes.
+        plain = _plain("\n".join(names)).split("\n")
+        if plain.count(_plain(name)) != 1:
+            return []
+        names = [names[plain.index(_plain(name))]]
+    return sorted(names)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A `help` line that names the nearest known name, or lists all when they are few."""
-    names = sorted(known)
+    names = _comparable(name, known)
     plain = _plain(name)
     if plain in _NEEDLESS:
         return _NEEDLESS[plain]
@@ -125,9 +141,20 @@ def respelling(
     right = meant(name, known)
     if right is None or written not in (name, f'"{name}"'):
         return None
-    if right in given and len(re.findall(rf"\b{re.escape(right)}\b", text)) < 2:
+    if right in given and _is_written_once(right, text):
         return None
     return Edit(span, written.replace(name, right))
+
+
+def _is_written_once(name: str, text: str) -> bool:
+    """Whether a name stands in a text no more than once, as a word of its own."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    place, found = text.find(name), 0  # which is faster than to search for the pattern
+    while place >= 0 and found < 2:
+        begin = max(0, place - 1)
+        found += word.search(text, begin, place + len(name) + 1) is not None
+        place = text.find(name, place + 1)
+    return found < 2
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:

@@ -1,9 +1,10 @@
 """Whether the paths that meet at a join look at the same place of the image."""
 
 import itertools
+from functools import cached_property
 from typing import NamedTuple
 
-from netloom.ir.graph import Layer, Value
+from netloom.ir.graph import Graph, Layer, Value
 from netloom.passes.fields import Extent, Field, Fields
 
 
@@ -14,34 +15,44 @@ class Misalignment(NamedTuple):
     reason: str
 
 
-def misalignment(value: Value, table: dict[Value, Fields]) -> Misalignment | None:
-    """The first join below a value at which strides or centres differ; None if all is aligned.
+class Alignment:
+    """Finds, for each value of a network, the first join below it that is misaligned.
 
     The centre of a position is the middle of what it sees, on average over a period of positions.
     Paths that see the whole input, such as gates, have no place and cannot be misaligned.
     """
-    for layer in _layers_below(value):
-        operands = [operand for operand in layer.op.operands() if operand in table]
+
+    def __init__(self, graph: Graph, table: dict[Value, Fields]) -> None:
+        self.graph, self.table = graph, table
+
+    def of(self, value: Value) -> Misalignment | None:
+        """The first join at which strides or centres differ; None if all is aligned."""
+        found = self._below.get(id(value.layer))
+        return found[1] if found else None
+
+    @cached_property
+    def _below(self) -> dict[int, tuple[int, Misalignment]]:
+        """By layer, the first misalignment at or below it and its place in the order of layers."""
+        below: dict[int, tuple[int, Misalignment]] = {}
+        for index, layer in enumerate(self.graph.layers):
+            found = [below[id(read.layer)] for read in layer.op.reads() if id(read.layer) in below]
+            if not found:
+                own = self._at(layer)
+                found = [(index, own)] if own else []
+            if found:
+                below[id(layer)] = min(found, key=lambda each: each[0])
+        return below
+
+    def _at(self, layer: Layer) -> Misalignment | None:
+        operands = [operand for operand in layer.op.operands() if operand in self.table]
         for left, right in itertools.pairwise(operands):
-            for name, axes in table[left].items():
+            for name, axes in self.table[left].items():
                 for axis, extent in axes.items():
-                    other = table[right].get(name, {}).get(axis)
+                    other = self.table[right].get(name, {}).get(axis)
                     reason = _difference(extent, other) if other is not None else None
                     if reason:
                         return Misalignment(layer, f"{reason}, along {axis} of `{name}`")
-    return None
-
-
-def _layers_below(value: Value) -> list[Layer]:
-    """The layers on which a value depends, in the order in which they were placed."""
-    found: dict[int, Layer] = {}
-    waiting = [value]
-    while waiting:
-        layer = waiting.pop().layer
-        if layer is not None and id(layer) not in found:
-            found[id(layer)] = layer
-            waiting += layer.op.reads()
-    return sorted(found.values(), key=lambda layer: layer.span.start)
+        return None
 
 
 def _difference(left: Extent, right: Extent) -> str | None:

@@ -8,6 +8,7 @@ from collections import ChainMap
 from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed
+from netloom.ir.equality import begin_check
 from netloom.ir.graph import Graph, Scope, Value
 from netloom.limits import Limits
 from netloom.passes.binding import Call, bind_fields, parameter_signature
@@ -40,17 +41,22 @@ def build(
     """The networks that a file defines, by name; mistakes are reported.
 
     `settings` are the parameters that are given from outside, in place of the defaults. A network
-    that has lost a part to a syntax error is not built.
+    that has lost a part to a syntax error is not built, nor is one behind those that took all the
+    nodes of a file.
     """
+    begin_check()
     networks = {}
     expanded: dict[Key, Expanded] = {}
+    nodes = 0
     for item in module.file.items:
         if isinstance(item, ast.Network):
             given = settings.arguments(item)
-            if item.name.text not in module.damaged:
+            if item.name.text not in module.damaged and nodes <= limits.nodes:
                 construction = Construction(item, limits, diagnostics)
+                construction.nodes = nodes
                 statements = Statements(construction, expanded)
                 networks[item.name.text] = _build_network(item, module, given, statements)
+                nodes = construction.nodes
     if not module.damaged:  # a network that cannot be read may have had any parameter
         settings.report_unused(diagnostics)
     return networks

@@ -5,7 +5,7 @@ from typing import Any
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
 from netloom.ir.equality import Proved, Refuted
 from netloom.ir.graph import Graph, Value
-from netloom.passes.alignment import misalignment
+from netloom.passes.alignment import Alignment
 from netloom.passes.build import Built
 from netloom.passes.comparison import Each, compare
 from netloom.passes.construction import Requirement
@@ -38,14 +38,15 @@ def check_contracts(
     functions = dict(BUILD_FUNCTIONS)
     functions["rf"] = lambda value: Each(_receptive_field(fields[value]))
     functions["stride"] = lambda value: Each(_strides(fields[value]))
-    functions["aligned"] = lambda value: misalignment(value, fields) is None
+    alignment = Alignment(built.graph, fields)
+    functions["aligned"] = lambda value: alignment.of(value) is None
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
     for requirement in built.requirements:
         known = requirement.names
         names = Names(known.values, known.entry, functions, facts, known.limits)
         try:
-            _check(requirement, requirement.condition, names, fields, diagnostics)
+            _check(requirement, requirement.condition, names, alignment, diagnostics)
         except Failed as failure:
             for diagnostic in failure.diagnostics:
                 diagnostics.report(diagnostic)
@@ -62,12 +63,12 @@ def _check(
     requirement: Requirement,
     condition: ast.Expression,
     names: Names,
-    fields: dict[Value, Fields],
+    alignment: Alignment,
     diagnostics: Diagnostics,
 ) -> None:
     if isinstance(condition, ast.Chain) and condition.rest[0][0] == "and":
         for part in (condition.first, *(operand for _, operand in condition.rest)):
-            _check(requirement, part, names, fields, diagnostics)
+            _check(requirement, part, names, alignment, diagnostics)
         return
     if isinstance(condition, ast.Chain) and condition.rest[0][0] in COMPARISONS:
         _check_comparison(requirement, condition, names, diagnostics)
@@ -79,18 +80,18 @@ def _check(
         diagnostics.report(Diagnostic("E403", message, condition.span, help=help))
     elif not holds:
         message = "this requirement does not hold"
-        notes = (*_misaligned_join(condition, names, fields), *requirement.notes)
+        notes = (*_misaligned_join(condition, names, alignment), *requirement.notes)
         diagnostics.report(Diagnostic("E401", message, condition.span, notes=notes))
 
 
 def _misaligned_join(
-    condition: ast.Expression, names: Names, fields: dict[Value, Fields]
+    condition: ast.Expression, names: Names, alignment: Alignment
 ) -> tuple[Note, ...]:
     """Which join breaks a requirement of the form `aligned(x)`."""
     if not isinstance(condition, ast.Application) or condition.name.text != "aligned":
         return ()
     value = evaluate(condition.arguments[0].value, names)
-    found = misalignment(value, fields)
+    found = alignment.of(value)
     return (Note(f"at this join {found.reason}", found.layer.span),) if found else ()
 
 

@@ -240,5 +240,5 @@ def _times(repeat: ast.Repeat, names: Names) -> int:
 
 def too_many_nodes(limits: Limits, span: Span) -> Diagnostic:
     """What is told of a network that is too large."""
-    message = f"the network has more than {limits.nodes:,} layers and expansions"
+    message = f"the file has more than {limits.nodes:,} layers and expansions"
     return Diagnostic("E217", message, span, help=limits.raised_by("nodes"))

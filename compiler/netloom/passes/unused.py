@@ -35,23 +35,23 @@ def report_unused(built: Iterable[Built], source: Source, diagnostics: Diagnosti
 def _needed(built: Built) -> set[int]:
     """The layers that some head or requirement needs."""
     graph = built.graph
-    alive = {id(layer) for layer in graph.layers_for(graph.heads)}
+    wanted = {id(head.value) for head in graph.heads}
     for requirement in built.requirements:
         for name in _names_in(requirement.condition):
             value = requirement.names.values.get(name)
-            if isinstance(value, Value) and id(value.layer) not in alive:
-                alive |= _below(value, graph)
-    return alive
+            if isinstance(value, Value):
+                wanted.add(id(value))
+    return _below(wanted, graph)
 
 
-def _below(value: Value, graph: Graph) -> set[int]:
-    """The layers on which a value depends."""
-    needed = {id(value)}
+def _below(wanted: set[int], graph: Graph) -> set[int]:
+    """The layers on which some values depend."""
+    needed = set(wanted)
     found: set[int] = set()
     for layer in reversed(graph.layers):
         if any(id(result) in needed for result in layer.results):
             found.add(id(layer))
-            needed |= {id(each) for each in layer.op.reads()}
+            needed.update(map(id, layer.op.reads()))
     return found
 
 
