@@ -202,6 +202,23 @@ def test_two_names_never_become_one_identifier(left: str, right: str) -> None:
         assert not identifier(name).startswith("_")
 
 
+def test_parameters_that_are_pairs_in_some_calls_say_so() -> None:
+    text = """
+        block unit(out: int, kernel: pair, stride: pair = 1, pad: pair = 0) {
+            conv(out, kernel, stride=stride, pad=pad) -> relu
+        }
+        network net {
+            input x: float32[N, 3, 32, 32]
+            unit(4, [1, 7], pad=[0, 3])
+            unit(8, 3, stride=2, pad=1)
+            head y = unit(4, [3, 1], stride=2, pad=1)
+        }
+    """
+    source = emit_torch.source(check(Source("net.loom", text)).networks["net"].graph)
+    assert "kernel: int | tuple[int, int]" in source
+    assert "= (" not in source
+
+
 @pytest.mark.parametrize("body", [" -> ".join(["tanh"] * 10_000), "repeat 10_000 { tanh }"])
 def test_ten_thousand_layers_are_imported_and_run(body: str) -> None:
     text = f"network net {{ input x: float32[N, 2]\n{body}\nhead y = relu }}"

@@ -13,7 +13,15 @@ from typing import Any
 
 from netloom.emit.names import class_name, identifier
 from netloom.emit.torch.body import Body
-from netloom.emit.torch.expressions import Code, Expression, Hole, Invoke, Keyword, rewrite
+from netloom.emit.torch.expressions import (
+    Code,
+    Expression,
+    Hole,
+    Invoke,
+    Keyword,
+    plain,
+    rewrite,
+)
 from netloom.emit.torch.forward import body_of_network, body_of_scope
 from netloom.emit.torch.living import living
 from netloom.emit.torch.modules import class_scopes
@@ -144,8 +152,10 @@ def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definitio
     order = [each for each in known if each in used] + [each for each in used if each not in known]
     order.sort(key=lambda each: each in scope.defaults)
     for each in order:
-        default = scope.defaults.get(each, Missing)
-        definition.parameters.append(Parameter(identifier(each), _type_of(used[each][0]), default))
+        default = plain(scope.defaults.get(each, Missing))
+        given = [*used[each], *([] if default is Missing else [default])]
+        types = " | ".join(sorted({_type_of(value) for value in given}))
+        definition.parameters.append(Parameter(identifier(each), types, default))
     for index, body in enumerate(bodies):
         made[id(body.scope)] = _construction(definition, order, [used[n][index] for n in order])
     _comment(definition, {n: used[n] for n in order})
