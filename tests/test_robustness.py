@@ -305,7 +305,7 @@ SLOW = {
         "if image.channels == 5 { relu } " + "else if image.channels == 6 { relu } " * 200
     ),
     "calls of one shared name": net("share c = conv(3, 1)\n" + "c " * 4_000),
-    "words behind a mistake": ") " + "a " * 100_000,
+    "words behind a mistake": ") " + "a " * 400_000,
     "long numbers": "".join(f"let a{i} = {'9' * 20}\n" for i in range(10_000)),
     "mistakes": net("relu " + "in " * 20_000),
     "parameters": f"block b({', '.join(f'p{i}: int = 1' for i in range(1_000))}) {{ relu }}\n"
