@@ -529,14 +529,14 @@ def test_fmt_rewrites_what_is_not_clean_and_tells_it(tmp_path: Path) -> None:
     for name, text in {"a": MESSY, "deep/b": MESSY, "c": CLEAN, "deep/.venv/d": MESSY}.items():
         (tmp_path / f"{name}.loom").write_text(text)
     (tmp_path / "a.loom").chmod(0o600)
-    unchanged = (tmp_path / "c.loom").stat()
+    unchanged = (tmp_path / "c.loom").stat().st_mtime_ns
     found = fmt(cwd=tmp_path)
     assert (found.returncode, found.stdout, found.stderr) == (0, "a.loom\ndeep/b.loom\n", "")
     assert (tmp_path / "a.loom").read_text() == CLEAN
     assert (tmp_path / "a.loom").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "deep" / "b.loom").read_text() == CLEAN
     assert (tmp_path / "deep" / ".venv" / "d.loom").read_text() == MESSY
-    assert (tmp_path / "c.loom").stat() == unchanged
+    assert (tmp_path / "c.loom").stat().st_mtime_ns == unchanged
     assert fmt("--check", ".", cwd=tmp_path).returncode == 0
 
 

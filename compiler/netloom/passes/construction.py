@@ -11,7 +11,7 @@ from netloom.ir.types import Type
 from netloom.limits import Limits
 from netloom.passes.binding import Bound
 from netloom.passes.expansion import too_many_nodes
-from netloom.passes.expressions import LARGEST, POISON, Names, Poison
+from netloom.passes.expressions import LARGEST, POISON, Names, Poison, Poisoned
 from netloom.passes.modules import Definition, Module
 from netloom.passes.origins import origins
 from netloom.passes.scopes import OpenScope
@@ -118,6 +118,7 @@ class Construction:
         self._calls: list[tuple[ast.Block | ast.Network, Span]] = []
         self.visiting = False
         self.deepest = 0
+        self._is_too_large = False
         self.nodes = 0
         self._data_sizes: set[str] = set()
 
@@ -178,6 +179,9 @@ class Construction:
         """Counts what is about to be made, which bounds the time of a check (E217)."""
         self.nodes += times
         if self.nodes > self.limits.nodes:
+            if self._is_too_large:
+                raise Poisoned
+            self._is_too_large = True
             raise Failed(too_many_nodes(self.limits, span))
 
     def place(

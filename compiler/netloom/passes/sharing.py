@@ -52,7 +52,7 @@ def _given(first: Layer | Scope, second: Layer | Scope) -> dict[int, set[int]]:
 
 def _are_wired_alike(one: Layer, two: Layer, partners: dict[int, set[int]]) -> bool:
     """Whether a layer reads what corresponds to what its counterpart reads."""
-    left, right = one.op.reads(), two.op.reads()
+    left, right = one.op.operands(), two.op.operands()
     return len(left) == len(right) and all(
         id(theirs) in partners.get(id(ours), set())
         for ours, theirs in zip(left, right, strict=True)
