@@ -18,7 +18,6 @@ from netloom.limits import DEFAULT, Limits
 from netloom.syntax import ast
 from netloom.syntax.automaton import END, Automaton, Rule
 from netloom.syntax.grammar import parser
-from netloom.syntax.mistakes import explain
 from netloom.syntax.tokens import Token, tokens
 from netloom.syntax.tree import TreeBuilder
 
@@ -182,6 +181,8 @@ class _Run:
         It is the first of these: an item that begins at the margin, a line that can continue an
         enclosing list, a brace that closes one, the end.
         """
+        from netloom.syntax.mistakes import explain
+
         if len(self.mistakes) < MAXIMUM_MISTAKES:
             expected = frozenset(filter(self._accepts, self.automaton.actions[self.states[-1]]))
             mistake = explain(self.source, found, expected, self.end)
