@@ -298,7 +298,7 @@ class Stages:
                 else ()
             )
             raise Failed(Diagnostic("E221", message, stage.name.span, notes=notes, help=help))
-        path = place.scope.claim(instance.name, place.in_brace)
+        path = place.scope.claim(instance.name)
         placed: Steps = []
         definition, call = instance.definition, stage
         if instance.called:
