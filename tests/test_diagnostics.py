@@ -81,12 +81,14 @@ NAMES = [
         "a name used twice",
         "E211",
         net("‹a› = relu\n«a» = tanh"),
+        "another name",
         note="it already stands for this",
     ),
     Mistake(
         "a size used as a name",
         "E211",
         net("let «h» = 3", "N, 3, ‹h›, w"),
+        "another name",
         note="it already stands for this",
     ),
     Mistake(
@@ -111,6 +113,7 @@ NAMES = [
         "two heads of one name",
         "E211",
         net("‹head y = relu›\nhead «y» = tanh"),
+        "names of its heads",
         note="the first one is here",
     ),
 ]
@@ -165,6 +168,7 @@ ARGUMENTS = [
         "groups that do not divide the channels",
         "E206",
         net("conv(6, 3)\n‹relu›\nconv(8, 3, «groups=4»)"),
+        "1 or 2 would",
         note="the value that enters is float32[N, 6, 30, 30]",
     ),
     Mistake(
@@ -241,14 +245,14 @@ SHAPES = [
         "a concat of different sizes",
         "E208",
         net("concat { ‹in› in «conv(4, 3)» }"),
-        "in their channels only",
+        "`pad=1` in that `conv` keeps the height",
         "this branch is float32[N, 3, 32, 32]",
     ),
     Mistake(
         "sizes that agree only sometimes",
         "E208",
         net("add { ‹maxpool(2)› «maxpool(2, ceil=true)» }", "N, 3, h, w"),
-        "nothing is broadcast",
+        "declare `2*h`",
         "this branch is float32[N, 3, h//2, w//2]",
     ),
     Mistake(
@@ -263,12 +267,14 @@ SHAPES = [
         "a kernel larger than the map",
         "E209",
         net("‹avgpool(8)› -> «conv(4, 5)»"),
+        "a smaller kernel",
         note="float32[N, 3, 4, 4]",
     ),
     Mistake(
         "a dilated kernel larger than the padded map",
         "E209",
         net("‹avgpool(8)› -> «conv(4, 4, pad=1, dilation=2)»"),
+        "a smaller kernel",
         note="float32[N, 3, 4, 4]",
     ),
     Mistake(

@@ -209,7 +209,7 @@ SUM_OF_CALLS = "a loss is a sum of calls"
             "give it the value before `softmax`",
         ),
         ("mse(logits, label)", "E210", "label", "needs float32, but `label` is int64[N]", None),
-        ("l1(logits, image)", "E208", "image", "[N, 10] and [N, 1, 8, 8] differ", None),
+        ("l1(logits, image)", "E208", "image", "[N, 10] and [N, 1, 8, 8] differ", "one shape"),
         ("bce(probabilities, wanted)", "E206", "probabilities", "has been through softmax", ""),
         (
             "mse(probabilities, wanted)",

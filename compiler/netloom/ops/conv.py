@@ -169,13 +169,18 @@ def _check_groups(groups: int, channels: int, out: int) -> None:
     for count, what in ((channels, "input"), (out, "output")):
         if count % groups:
             message = f"{groups} groups cannot split {count} {what} channels evenly"
-            raise Reject("E206", message, "groups")
+            common = math.gcd(channels, out)
+            fitting = [str(each) for each in range(1, common + 1) if common % each == 0]
+            help = f"{', '.join(fitting[:-1])} or {fitting[-1]} would" if common > 1 else None
+            raise Reject("E206", message, "groups", help if len(fitting) < 12 else None)
 
 
 def _slide(window: Window, length: Dim) -> Dim:
     out = (length + 2 * window.pad - window.extent) // window.step + 1
     reach = "" if window.pad == 0 else f" and {window.pad} of padding on each side"
-    return filled(out, f"a window of {window.extent} pixels does not fit into {length}{reach}")
+    help = "a smaller kernel, more `pad`, or fewer strides and poolings before it"
+    message = f"a window of {window.extent} pixels does not fit into {length}{reach}"
+    return filled(out, message, help)
 
 
 def _weight_and_bias(shape: tuple[int, ...], out: int, bias: bool) -> dict[str, Parameter]:

@@ -16,6 +16,11 @@ from netloom.ops.operands import (
     same_shape,
 )
 
+CHANNELS_ONLY = "branches of a concat may differ in their channels only"
+ONE_SHAPE = "nothing is broadcast; give the branches one shape"
+GENERAL = (CHANNELS_ONLY, ONE_SHAPE)
+"""What can be said of any branches that disagree, where nothing better is known."""
+
 
 class Concat(Op, name="concat"):
     """Puts channels of several values one after the other. PyTorch: `torch.cat`; ONNX: `Concat`."""
@@ -31,8 +36,8 @@ class Concat(Op, name="concat"):
             of_rank(x, first.type.rank, at=f"xs.{index}")
             different = differing_axis(first.type.shape, x.type.shape, skip=axis)
             if different is not None:
-                help = "branches of a concat may differ in their channels only"
-                raise Reject("E208", disagreement(first, x), f"xs.{index}", help, different)
+                message = disagreement(first, x)
+                raise Reject("E208", message, f"xs.{index}", CHANNELS_ONLY, different)
             channels = channels + x.type.shape[axis]
         shape[axis] = channels
         return Type("float32", tuple(shape))
@@ -81,7 +86,7 @@ def _elementwise(xs: tuple[Value, ...]) -> Type:
         if all_equal(xs[0].type.shape, x.type.shape):
             continue
         projected = projection(xs[0], x)
-        help = "nothing is broadcast; give the branches one shape"
+        help = ONE_SHAPE
         if projected:
             help = f"`{projected}` in that branch projects it"
         same_shape(xs[0], x, f"xs.{index}", help)

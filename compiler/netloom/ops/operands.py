@@ -32,7 +32,10 @@ def feature_map(value: Value, at: str = "x") -> tuple[Dim, int, Dim, Dim]:
 def known(dim: Dim, what: str, at: str = "x") -> int:
     """A dimension that sizes weights and so must be a number."""
     if not isinstance(dim, int):
-        raise Reject("E207", f"the {what} must be a number, but is `{dim}`", at)
+        help = (
+            "`global_avgpool -> flatten` gives as many for every size" if "*" in str(dim) else None
+        )
+        raise Reject("E207", f"the {what} must be a number, but is `{dim}`", at, help)
     return dim
 
 
@@ -81,8 +84,8 @@ def disagreement(left: Value, right: Value) -> str:
     return message
 
 
-def filled(out: Dim, otherwise: str) -> Dim:
+def filled(out: Dim, otherwise: str, help: str | None = None) -> Dim:
     """A size of the result, at least 1 where it is known; `otherwise` says what is wrong if not."""
     if isinstance(out, int) and out < 1:
-        raise Reject("E209", otherwise, "x")
+        raise Reject("E209", otherwise, "x", help)
     return out

@@ -9,11 +9,12 @@ from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import Type
 from netloom.limits import Limits
+from netloom.ops.merge import GENERAL
 from netloom.passes.binding import Bound
 from netloom.passes.expansion import too_many_nodes
 from netloom.passes.expressions import LARGEST, POISON, Names, Poison, Poisoned
 from netloom.passes.modules import Definition, Module
-from netloom.passes.origins import origins
+from netloom.passes.origins import origins, remedy
 from netloom.passes.scopes import OpenScope
 from netloom.syntax import ast
 
@@ -268,7 +269,7 @@ def _rejection(
     subject = f"`{op.name}` " if reject.message.startswith("needs ") else f"`{op.name}`: "
     at = reject.at or ""
     place = bound.spans.get(at, span) if bound else span
-    label, notes = "", []
+    label, notes, help = "", [], reject.help
     if at.startswith("xs."):
         index = int(at.removeprefix("xs."))
         first, other = (
@@ -285,10 +286,10 @@ def _rejection(
         if reject.axis is not None:
             values = (op.operands()[index], op.operands()[0])
             notes += origins(values, reject.axis, shown=branches)
+            if reject.help in GENERAL:
+                help = remedy(*values, reject.axis) or help
     else:
         for value in op.operands()[:1]:
             if value.span:
                 notes.append(Note(f"the value that enters is {value.type}", value.span))
-    return Diagnostic(
-        reject.code, subject + reject.message, place, label, tuple(notes), reject.help
-    )
+    return Diagnostic(reject.code, subject + reject.message, place, label, tuple(notes), help)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from netloom.diagnostics import Note, Source, Span
+from netloom.ir.dims import evaluate, size, sizes
 from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Value
+from netloom.ir.window import Window
 
 _AXES = {
     2: ("batch size", "feature count"),
@@ -46,3 +48,25 @@ def origin(value: Value, axis: int) -> Value:
             break
         value = before[0]
     return value
+
+
+def remedy(one: Value, other: Value, axis: int) -> str | None:
+    """What would make two values agree along an axis, if that is a padding or a multiple."""
+    left, right = one.type.shape[axis], other.type.shape[axis]
+    names = {each.name for dim in (left, right) for each in sizes(dim)}
+    for multiple in range(2, 65) if len(names) == 1 else ():
+        (name,) = names
+        binding = {name: multiple * size(name)}
+        if isinstance(equal(evaluate(left, binding), evaluate(right, binding)), Proved):
+            return (
+                f"they agree where {name} is a multiple of {multiple}: declare `{multiple}*{name}`"
+            )
+    for value in (one, other):
+        layer = origin(value, axis).layer
+        window = layer.op.window() if layer and axis >= 2 else None
+        reach = window[axis - 2] if isinstance(window, tuple) else window
+        if not layer or not isinstance(reach, Window) or reach.step != 1:
+            continue
+        if reach.extent % 2 and reach.pad != reach.extent // 2:
+            return f"`pad={reach.extent // 2}` in that `{layer.op.name}` keeps the {_AXES[4][axis]}"
+    return None

@@ -78,7 +78,8 @@ class Statements:
         if name.text in place.defined:
             note = Note("it already stands for this", place.defined[name.text])
             message = f"the name `{name.text}` is used twice"
-            self.construction.report(Diagnostic("E211", message, name.span, notes=(note,)))
+            help = "give one of them another name; a line that only goes on needs none"
+            self.construction.report(Diagnostic("E211", message, name.span, "", (note,), help))
             return
         place.defined[name.text] = name.span
         place.names.values[name.text] = value
@@ -130,7 +131,8 @@ class Statements:
         ):
             wanted = statement.span.source.text[statement.dtype.span.start : statement.span.end]
             message = f"the network takes `{wanted}`, but `{value.name}` is {value.type}"
-            raise Failed(Diagnostic("E208", message, statement.span))
+            help = "each call of a network gives it a value of that form"
+            raise Failed(Diagnostic("E208", message, statement.span, help=help))
         self._define(name, value, place)
         inputs = list(visit.inputs.values())
         place.current = value if len(inputs) == 1 else None
@@ -167,7 +169,8 @@ class Statements:
             if head.name == name.text:
                 message = f"there are two heads named `{name.text}`"
                 note = Note("the first one is here", head.span)
-                raise Failed(Diagnostic("E211", message, name.span, notes=(note,)))
+                help = "the outputs of a network are known by the names of its heads"
+                raise Failed(Diagnostic("E211", message, name.span, "", (note,), help))
         if statement.pipeline is None:
             value = self._value_for_head(name, place)
         else:

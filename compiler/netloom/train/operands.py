@@ -63,7 +63,8 @@ def check_alike(
     for at, value in zip(names, (left, right), strict=True):
         if value.type.dtype != "float32":
             raise Reject("E210", f"needs float32, but `{value.name}` is {value.type}", at)
-    same_shape(left, right, names[1])
+    help = "a loss or metric compares values of one shape; nothing is broadcast"
+    same_shape(left, right, names[1], help)
 
 
 def classes_first(logits: "torch.Tensor") -> "torch.Tensor":
