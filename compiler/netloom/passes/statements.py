@@ -244,11 +244,11 @@ class Statements:
         if call.name.text in place.module.damaged:
             raise Poisoned
         if definition is None and call.name.text not in Op.registry:
-            raise Failed(self.stages.unknown(call, place))
+            raise Failed(self.stages.calls.unknown(call, place))
         if call.head:
             message = "what is shared is the whole network; choose the head where it is called"
             raise Failed(Diagnostic("E215", message, call.head.span))
-        self.stages.look_over(call, place)
+        self.stages.calls.look_over(call, place)
         # Its arguments mean what they mean here, wherever it is called.
         settled = tuple(
             ast.Argument(
