@@ -517,6 +517,14 @@ def test_words_of_other_frameworks_are_understood(body: str, help: str) -> None:
     assert help in (found.help or "")
 
 
+def test_the_origin_of_channels_is_the_layer_that_states_them() -> None:
+    body = "stem = conv(16, 1)\nnarrow = conv(16, 3, pad=1)\nrelu\nadd { conv(32, 1) in }"
+    (found,) = mistakes(net(body))
+    (note,) = [note for note in found.notes if note.message == "here the channel count becomes 16"]
+    assert note.span
+    assert note.span.source.text[note.span.start :].startswith("conv(16, 3, pad=1)")
+
+
 # What is computed for nothing
 
 

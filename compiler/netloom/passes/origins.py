@@ -7,6 +7,7 @@ from netloom.ir.dims import evaluate, size, sizes
 from netloom.ir.equality import Proved, equal
 from netloom.ir.graph import Value
 from netloom.ir.window import Window
+from netloom.ops.operands import channel_axis
 
 _AXES = {
     2: ("batch size", "feature count"),
@@ -38,9 +39,12 @@ def _line(span: Span) -> tuple[Source, int]:
 def origin(value: Value, axis: int) -> Value:
     """The earliest value on the way to this one that has its size along an axis.
 
-    The way leads through the first operand of each layer.
+    The way leads through the first operand of each layer, and ends at one that states its channels.
     """
     while value.layer:
+        states_channels = hasattr(value.layer.op, "out")
+        if states_channels and axis == channel_axis(value.type.rank):
+            break
         before = value.layer.op.operands()[:1]
         if not before or before[0].type.rank != value.type.rank:
             break
