@@ -229,10 +229,21 @@ def test_a_call_whose_first_result_is_not_used_still_owns_the_weights() -> None:
     assert_equal_in_torch_and_onnx(found)
 
 
+def test_a_head_of_a_shared_network_is_chosen_where_it_is_called() -> None:
+    found = siamese(
+        "share e = embed() a = left -> e.vector b = right -> e.map head y = a head z = b"
+    )
+    assert (shape(found, "a"), shape(found, "b")) == ("float32[N, 4]", "float32[N, 4, 4, 4]")
+    assert list(expected(found.graph)) == ["e.features.weight", "e.features.bias"]
+    assert_equal_in_torch_and_onnx(found)
+
+
 @pytest.mark.parametrize(
     ("calls", "code"),
     [
         ("head y = left -> embed.nothing", "E201"),
+        ("share e = embed() head y = left -> e.nothing", "E201"),
+        ("share e = relu head y = left -> e.nothing", "E215"),
         ("head y = left -> embed(width=3, height=4)", "E203"),
         ("a = left -> embed head y = right -> embed(width=8)", "E220"),
         ("head y = left -> conv(4, 1) -> embed", "E208"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from netloom.compile import Spec, check_file
 from netloom.diagnostics import Diagnostic, Failed
-from netloom.ir.dims import Dim
+from netloom.ir.dims import number
 from netloom.limits import DEFAULT, Limits
 from netloom.syntax import ast
 
@@ -74,11 +74,6 @@ def print_sound(path: str, spec: Spec) -> None:
     for name, network in spec.networks.items():
         cost = f"{number(network.cost.params)} parameters, {number(network.cost.macs)} MACs"
         print(f"{path}: {name} is sound, {cost}")
-
-
-def number(dim: Dim) -> str:
-    """A count for a table: digits in groups where it is a number."""
-    return f"{dim:,}" if isinstance(dim, int) else str(dim)
 
 
 def report(failure: Failed) -> None:

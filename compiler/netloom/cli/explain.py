@@ -40,7 +40,8 @@ def _print_table(network: "Network") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from netloom.emit.summary import field_words, number
+    from netloom.emit.summary import field_words
+    from netloom.ir.dims import number
     from netloom.ir.types import shape_text
 
     graph = network.graph

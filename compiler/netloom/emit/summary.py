@@ -98,8 +98,3 @@ def _extent_words(extent: Extent) -> tuple[str, str, str]:
 
 def _joined(words: tuple[str, ...]) -> str:
     return words[0] if len(set(words)) == 1 else "x".join(words)
-
-
-def number(dim: Dim) -> str:
-    """A count for people: whole numbers in groups of three."""
-    return f"{dim:,}" if isinstance(dim, int) else str(dim)

@@ -162,6 +162,11 @@ def size(name: str, from_data: bool = False) -> Symbolic:
     return Symbolic((((Size(name, from_data),), 1),))
 
 
+def number(dim: Dim) -> str:
+    """A count for people: whole numbers in groups of three."""
+    return f"{dim:,}" if isinstance(dim, int) else str(dim)
+
+
 def ceil_divide(dividend: Dim, divisor: int) -> Dim:
     """The quotient, rounded up."""
     return (dividend + (divisor - 1)) // divisor

@@ -4,7 +4,7 @@ A graph is flat for the analyses (`layers`, in an order in which each comes afte
 nested for the emitters that write for people (`scope`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from netloom.diagnostics import Span
@@ -155,7 +155,11 @@ class Graph:
 
     def layers_for(self, heads: tuple[Head, ...]) -> list[Layer]:
         """The layers that some heads need, in order; everything else is dead."""
-        wanted = frozenset(id(head.value) for head in heads)
+        return self.layers_below(head.value for head in heads)
+
+    def layers_below(self, values: Iterable[Value]) -> list[Layer]:
+        """The layers on which some values depend, in order."""
+        wanted = frozenset(map(id, values))
         if wanted not in self._needed:
             needed = set(wanted)
             kept: list[Layer] = []

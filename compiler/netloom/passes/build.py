@@ -74,8 +74,7 @@ def _build_network(
         ChainMap({}, module.constants), functions=BUILD_FUNCTIONS, limits=construction.limits
     )
     opened = OpenScope(scope, network.statements)
-    home = Home(opened, module, network)
-    place = Place(names, opened, None, module, "network", home)
+    place = Place(names, opened, None, module, Home(opened, network), "network")
     try:
         call = Call(network.name, given, f"network `{network.name.text}`")
         parameters = bind_fields(parameter_signature(network.parameters, names), call, names).fields
@@ -107,18 +106,13 @@ def _build_network(
 
 def _check_targets(construction: Construction) -> None:
     """Reports heads that depend on a target, which is there for losses only (E508)."""
-    targets = {id(target): target for target in construction.targets}
-    made = {id(r): layer for layer in construction.layers for r in layer.results}
-    for head in construction.heads if targets else ():
-        waiting, seen = [head.value], set()
-        while waiting:
-            value = waiting.pop()
-            if id(value) in targets:
-                message = f"head `{head.name}` depends on the target `{value.name}`"
-                help = "a target is what only losses and metrics read; declare it as an `input`"
-                construction.report(Diagnostic("E508", message, head.span, help=help))
-                break
-            layer = made.get(id(value))
-            if layer is not None and id(layer) not in seen:
-                seen.add(id(layer))
-                waiting += layer.op.reads()
+    source = {id(target): target for target in construction.targets}
+    for layer in construction.layers if source else ():
+        found = next((source[id(each)] for each in layer.op.reads() if id(each) in source), None)
+        if found:
+            source.update((id(result), found) for result in layer.results)
+    for head in construction.heads:
+        if id(head.value) in source:
+            message = f"head `{head.name}` depends on the target `{source[id(head.value)].name}`"
+            help = "a target is what only losses and metrics read; declare it as an `input`"
+            construction.report(Diagnostic("E508", message, head.span, help=help))

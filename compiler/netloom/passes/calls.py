@@ -1,8 +1,10 @@
 """What a name in a pipeline stands for: operators, blocks, networks, and what is shared."""
 
 from collections.abc import Callable
+from typing import Any
 
 from netloom.diagnostics import Diagnostic, Failed, Note, Span, unknown_name
+from netloom.ir.declared import Field
 from netloom.ir.graph import Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.passes.binding import (
@@ -64,19 +66,22 @@ class Calls:
         entry = self.entering(place, stage.name.span)
         definition = place.module.definitions.get(name)
         if isinstance(named, Instance):
+            definition = named.definition
             found = self._instance(named, stage, entry, place, steps)
         elif definition is None:
             found = self._operator(stage, entry, place, steps, naming, first=first)
         elif isinstance(definition.node, ast.Network):
             instance = self._instance_of(definition, name, place, stage.name.span)
-            return self._instance(instance, stage, entry, place, steps)
+            found = self._instance(instance, stage, entry, place, steps)
         else:
             path = naming.path(stage, name)
             found = self._block(definition, stage, entry, place, steps, path)
-        if stage.head:
+        if stage.head is None:
+            return found
+        if definition is None or not isinstance(definition.node, ast.Network):
             message = f"`{name}` is no network, so it has no heads to choose from"
             raise Failed(Diagnostic("E215", message, stage.head.span))
-        return found
+        return (_chosen_head(stage.head, definition.node, found),)
 
     def entering(self, place: Place, span: Span) -> Value:
         """The value that enters a stage: the current one.
@@ -160,17 +165,10 @@ class Calls:
         path: str,
     ) -> Results:
         block, module = definition
-        name, construction = block.name.text, self.construction
+        construction = self.construction
         signature = signature_of(definition, construction.limits)
-        call = Call(stage.name, stage.arguments or (), f"block `{name}`", True)
-        arguments = bind_fields(signature, call, place.names).fields
-        tensors = {each.name: arguments[each.name] for each in signature if each.is_operand}
-        scope = Scope("block", path, entry)
-        scope.block, scope.definition = name, id(block)
-        scope.mentions, scope.tensors = mentioned(call), tensors
-        scope.arguments = {key: v for key, v in arguments.items() if key not in tensors}
-        scope.defaults = {each.name: each.default for each in signature if not each.required}
-        read = [entry, *tensors.values()]
+        scope, arguments = _called(block, "block", signature, stage, entry, place, path)
+        read = [entry, *scope.tensors.values()]
         key = key_of(block, scope.arguments, read)
         if key in self.expanded:
             copied = self.expanded[key].copy(path, read, construction, stage.span)
@@ -188,8 +186,8 @@ class Calls:
                 OpenScope(scope, block.statements),
                 entry,
                 module,
-                "block",
                 place.home,
+                "block",
             )
             inner.defined = {each.name.text: each.name.span for each in block.parameters}
             self.run(block.statements, inner)
@@ -256,8 +254,6 @@ class Calls:
             pair_weights(instance.first, made, instance, stage.span)
         elif made:
             instance.first, instance.first_span = made, stage.span
-        if isinstance(definition and definition.node, ast.Network) and stage.head:
-            return (self._chosen_head(stage.head, definition, results),)
         return results
 
     def _network(
@@ -272,9 +268,7 @@ class Calls:
         """A network as a part of this one: its heads, without those for training, are results."""
         network, module = definition
         assert isinstance(network, ast.Network)
-        name = network.name.text
         self.construction.enter_block(network, stage.span)
-        visiting, self.construction.visiting = self.construction.visiting, True
         try:
             self.construction.spend(stage.span)
             declared = [each for each in network.statements if isinstance(each, ast.Input)]
@@ -282,18 +276,14 @@ class Calls:
                 *(input_field(each) for each in declared[1:]),
                 *signature_of(definition, self.construction.limits),
             ]
-            call = Call(stage.name, stage.arguments or (), f"network `{name}`", True)
-            fields = bind_fields(signature, call, place.names).fields
-            inputs = {each.name.text: fields.pop(each.name.text) for each in declared[1:]}
+            scope, arguments = _called(network, "network", signature, stage, entry, place, path)
+            inputs = {each.name.text: arguments.pop(each.name.text) for each in declared[1:]}
             inputs = {each.name.text: entry for each in declared[:1]} | inputs
-            scope = Scope("block", path, entry)
-            scope.block, scope.arguments, scope.mentions = name, fields, mentioned(call)
-            scope.tensors, scope.definition = inputs, id(network)
-            scope.defaults = {each.name: each.default for each in signature if not each.required}
+            scope.tensors = {**inputs, **scope.tensors}
             opened = OpenScope(scope, network.statements)
             inner = Place(
                 Names(
-                    {**module.constants, **fields},
+                    {**module.constants, **arguments},
                     None,
                     BUILD_FUNCTIONS,
                     limits=self.construction.limits,
@@ -301,33 +291,52 @@ class Calls:
                 opened,
                 None,
                 module,
+                Home(opened, network),
                 Visit(inputs),
-                Home(opened, module, network),
             )
             self.run(network.statements, inner)
         finally:
-            self.construction.visiting = visiting
             self.construction.leave_block()
         assert isinstance(inner.role, Visit)
         if not inner.role.heads:
             raise Poisoned
         return close(scope, tuple(inner.role.heads.values()), steps)
 
-    def _chosen_head(
-        self, head: ast.Name, definition: Definition | None, results: Results
-    ) -> Value | Poison:
-        assert definition
-        names = [
-            each.name.text
-            for each in definition.node.statements
-            if isinstance(each, ast.Head) and each.mode != "train"
-        ]
-        if len(results) != len(names):
-            raise Poisoned
-        if head.text not in names:
-            message = f"network `{definition.node.name.text}` has no head `{head.text}`"
-            raise Failed(unknown_name("E201", message, head.span, head.text, names, names))
-        return results[names.index(head.text)]
+
+def _called(
+    node: ast.Block | ast.Network,
+    kind: str,
+    signature: list[Field],
+    stage: ast.Call,
+    entry: Value,
+    place: Place,
+    path: str,
+) -> tuple[Scope, dict[str, Any]]:
+    """The scope of a call of a block or network, and what the call gives for its signature."""
+    name = node.name.text
+    call = Call(stage.name, stage.arguments or (), f"{kind} `{name}`", True)
+    arguments = bind_fields(signature, call, place.names).fields
+    scope = Scope("block", path, entry)
+    scope.block, scope.definition, scope.mentions = name, id(node), mentioned(call)
+    scope.tensors = {each.name: arguments[each.name] for each in signature if each.is_operand}
+    scope.arguments = {key: v for key, v in arguments.items() if key not in scope.tensors}
+    scope.defaults = {each.name: each.default for each in signature if not each.required}
+    return scope, arguments
+
+
+def _chosen_head(head: ast.Name, network: ast.Network, results: Results) -> Value | Poison:
+    """The result of a network's call that is the head of that name."""
+    names = [
+        each.name.text
+        for each in network.statements
+        if isinstance(each, ast.Head) and each.mode != "train"
+    ]
+    if len(results) != len(names):
+        raise Poisoned
+    if head.text not in names:
+        message = f"network `{network.name.text}` has no head `{head.text}`"
+        raise Failed(unknown_name("E201", message, head.span, head.text, names, names))
+    return results[names.index(head.text)]
 
 
 def _read(stage: ast.Call, value: Value | Poison, first: bool) -> Value | Poison:

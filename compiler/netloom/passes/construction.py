@@ -44,13 +44,13 @@ class Place:
         scope: OpenScope,
         current: Current,
         module: Module,
+        home: "Home",
         role: "Literal['network', 'block', 'brace'] | Visit" = "brace",
-        home: "Home | None" = None,
         in_brace: bool = False,
     ) -> None:
         self.names, self.scope, self.current = names, scope, current
         self.module, self.role = module, role
-        self.home = home or Home(scope, module)
+        self.home = home
         self.in_brace = in_brace
         self.defined: dict[str, Span] = {}
         self.returned: Results | None = None
@@ -68,15 +68,14 @@ class Place:
     def inside(self, names: Names, scope: OpenScope, current: Current) -> "Place":
         """A place inside a brace of this one."""
         in_brace = scope is self.scope
-        return Place(names, scope, current, self.module, home=self.home, in_brace=in_brace)
+        return Place(names, scope, current, self.module, self.home, in_brace=in_brace)
 
 
 class Home(NamedTuple):
     """A network that is being built, alone or as a part of another."""
 
     scope: OpenScope
-    module: Module
-    node: ast.Network | None = None
+    node: ast.Network
 
 
 class Visit:
@@ -108,7 +107,7 @@ class Construction:
         self.node = node
         self.limits = limits
         self.networks: dict[tuple[int, int], Instance] = {}
-        self.callers: dict[int, ast.Network | None] = {}
+        self.callers: dict[int, ast.Network] = {}
         self.inputs: list[Value] = []
         self.targets: list[Value] = []
         self.heads: list[Head] = []
@@ -117,7 +116,6 @@ class Construction:
         self.failed = False
         self._diagnostics = diagnostics
         self._calls: list[tuple[ast.Block | ast.Network, Span]] = []
-        self.visiting = False
         self.deepest = 0
         self._is_too_large = False
         self.nodes = 0
@@ -140,6 +138,11 @@ class Construction:
     def depth(self) -> int:
         """How many calls of blocks are open."""
         return len(self._calls)
+
+    @property
+    def visiting(self) -> bool:
+        """Whether the statements that run are those of a network that is called."""
+        return any(isinstance(node, ast.Network) for node, _ in self._calls)
 
     def call_chain(self) -> tuple[Note, ...]:
         """The block calls around this point, innermost first."""
@@ -262,6 +265,9 @@ def close(scope: Scope, results: tuple[Current, ...], steps: list[Layer | Scope]
     return sound
 
 
+BRANCHES = ("this branch is", "this branch is")
+
+
 def _rejection(
     reject: Reject, op: Op, span: Span, bound: Bound | None, branches: tuple[Span, ...]
 ) -> Diagnostic:
@@ -272,14 +278,7 @@ def _rejection(
     label, notes, help = "", [], reject.help
     if at.startswith("xs."):
         index = int(at.removeprefix("xs."))
-        first, other = (
-            ("what enters is", "its body gives")
-            if op.name == "gate"
-            else (
-                "this branch is",
-                "this branch is",
-            )
-        )
+        first, other = ("what enters is", "its body gives") if op.name == "gate" else BRANCHES
         place, label = branches[index], f"{other if index else first} {op.operands()[index].type}"
         if index:
             notes.append(Note(f"{first} {op.operands()[0].type}", branches[0]))

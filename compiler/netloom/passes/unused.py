@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Source, Span
-from netloom.ir.graph import Graph, Layer, Value
+from netloom.ir.graph import Layer, Value
 from netloom.passes.build import Built
-from netloom.syntax import ast
 
 
 def report_unused(built: Iterable[Built], source: Source, diagnostics: Diagnostics) -> None:
@@ -34,31 +33,7 @@ def report_unused(built: Iterable[Built], source: Source, diagnostics: Diagnosti
 
 def _needed(built: Built) -> set[int]:
     """The layers that some head or requirement needs."""
-    graph = built.graph
-    wanted = {id(head.value) for head in graph.heads}
+    values = [head.value for head in built.graph.heads]
     for requirement in built.requirements:
-        for name in _names_in(requirement.condition):
-            value = requirement.names.values.get(name)
-            if isinstance(value, Value):
-                wanted.add(id(value))
-    return _below(wanted, graph)
-
-
-def _below(wanted: set[int], graph: Graph) -> set[int]:
-    """The layers on which some values depend."""
-    needed = set(wanted)
-    found: set[int] = set()
-    for layer in reversed(graph.layers):
-        if any(id(result) in needed for result in layer.results):
-            found.add(id(layer))
-            needed.update(map(id, layer.op.reads()))
-    return found
-
-
-def _names_in(node: object) -> Iterable[str]:
-    """The names in an expression."""
-    if isinstance(node, ast.Variable):
-        yield node.name
-    elif isinstance(node, tuple) and not isinstance(node, Span):
-        for part in node:
-            yield from _names_in(part)
+        values += [each for each in requirement.names.values.values() if isinstance(each, Value)]
+    return {id(layer) for layer in built.graph.layers_below(values)}

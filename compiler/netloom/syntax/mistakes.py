@@ -5,7 +5,7 @@ import re
 from netloom.diagnostics import Diagnostic, Edit, Source, Span
 from netloom.syntax.automaton import END
 from netloom.syntax.grammar import parser
-from netloom.syntax.tokens import UNKNOWN, Token
+from netloom.syntax.tokens import UNKNOWN, Token, begins_line
 
 _KINDS = {"NAME": "a name", "INT": "a number", "FLOAT": "a number", "STRING": "a string"}
 
@@ -160,8 +160,7 @@ def _unclosed(
         closers = [_CLOSING[source.text[start]] for start in opened]
         is_extra = found.text not in closers or closers[-1] == found.text
         return None if is_extra else _never_closed(source, opened[-1], before)
-    begins_line = not source.text[source.text.rfind("\n", 0, found.start) + 1 : found.start].strip()
-    if not closing or not begins_line:
+    if not closing or not begins_line(source.text, found.start):
         return None
     outside = found.text in ("network", "block", "train", "from", "let")
     if "}" in closing and not outside:

@@ -18,7 +18,7 @@ from netloom.limits import DEFAULT, Limits
 from netloom.syntax import ast
 from netloom.syntax.automaton import END, Automaton, Rule
 from netloom.syntax.grammar import parser
-from netloom.syntax.tokens import Token, tokens
+from netloom.syntax.tokens import Token, begins_line, tokens
 from netloom.syntax.tree import TreeBuilder
 
 LANGUAGE_VERSION = 1
@@ -262,15 +262,6 @@ def _longer(added: tuple[int, ...]) -> Callable[[Span, list[Any]], Any]:
         return parts[0]
 
     return extend
-
-
-def begins_line(text: str, offset: int) -> bool:
-    """Whether only blanks stand before an offset in its line; looks at those blanks only."""
-    while offset and text[offset - 1] != "\n":
-        offset -= 1
-        if not text[offset].isspace():
-            return False
-    return True
 
 
 _ITEM = re.compile(

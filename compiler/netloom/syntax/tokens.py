@@ -37,13 +37,13 @@ def tokens(text: str, automaton: Automaton) -> Iterator[tuple[str, str, int, int
         yield kinds[group] or found, found, start, end
 
 
-def comments(text: str, automaton: Automaton) -> Iterator[tuple[int, str]]:
-    """The comments with the offsets at which they begin."""
-    end_before = 0
-    for _, _, start, end in tokens(text, automaton):
-        for match in re.finditer(r"#[^\n]*", text[end_before:start]):
-            yield end_before + match.start(), match[0].rstrip()
-        end_before = end
+def begins_line(text: str, offset: int) -> bool:
+    """Whether only blanks stand before an offset in its line; looks at those blanks only."""
+    while offset and text[offset - 1] != "\n":
+        offset -= 1
+        if not text[offset].isspace():
+            return False
+    return True
 
 
 @cache
