@@ -19,18 +19,19 @@ from netloom.diagnostics import Failed, Source
 from netloom.emit import onnx as emit_onnx
 from netloom.emit import torch as emit_torch
 from netloom.ir.dims import evaluate_to_int
+from netloom.ir.field import Extent, Field, Varying
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, spatial_axes
-from netloom.passes.fields import Extent, Field
+from netloom.passes.footprint import footprint
 from oracles.case import Case, Sizes, randomise
-from oracles.reach import Interval, fit, measure, sees_all
+from oracles.reach import Interval, fit, hull, measure_sets, sees_all
 from oracles.refused import Refused
 from oracles.work import count_macs
 
-CAUSAL = ("lstm",)
-"""Operators of which an early position sees less than the whole; only the last sees all."""
+FOLDING = ("reflect", "replicate")
+"""Borders that show pixels again that a field on an endless input does not reach."""
 
-NOT_INFERRED = ("groupnorm", "nms", "unpool")
+NOT_INFERRED = ("crop", "groupnorm", "nms", "same_pad", "unpool")
 """Operators whose sizes onnx cannot infer: they depend on data, or on a shape computed from one.
 
 Of `GroupNormalization` it infers nothing, although the result is as large as the operand.
@@ -114,11 +115,11 @@ def compare_macs(case: Case) -> None:
         assert stated == count_macs(module, case.inputs(single)), sizes
 
 
-def compare_fields(case: Case, exact_at_borders: bool = True) -> None:
+def compare_fields(case: Case) -> None:
     """What each position of each head sees of each input is what changes it in an experiment.
 
-    One operator is exact at the borders. Through several, a border position may see less than
-    its field clipped to the input, because each layer clips (docs/receptive-fields.md).
+    Its footprint is that to the pixel. Its field is the hull on an endless input: at the borders a
+    position may see less, and mirrored ones show it more.
     """
     network = compiled(case)
     module, inputs = case.reference().double(), case.inputs(case.probe)
@@ -128,24 +129,52 @@ def compare_fields(case: Case, exact_at_borders: bool = True) -> None:
         value = head(network, name)
         for axis, index in spatial_axes(given.type.rank).items():
             own_index = spatial_axes(value.type.rank).get(axis)
-            intervals = measure(module, inputs, which, index, position, own_index)
+            found = measure_sets(module, inputs, which, index, position, own_index)
+            where = f"{name} of {given.name} along {axis}"
+            _compare_footprints(network, value, given, axis, found, case.probe)
+            intervals = [hull(each) for each in found]
             stated = network.fields[value][given.name][axis]
             length = inputs[which].shape[index]
-            where = f"{name} of {given.name} along {axis}"
+            mirrored = any(
+                getattr(layer.op, "mode", "") in FOLDING for layer in network.graph.layers
+            )
+            if isinstance(stated, Varying):
+                stated = _case_of(stated, intervals, length)
             if isinstance(stated, Field):
-                _compare_field(stated, intervals, length, exact_at_borders, where)
+                _compare_field(stated, intervals, length, mirrored, where)
             else:
-                _compare_word(stated, intervals, length, _is_causal(network), where)
+                _compare_word(stated, intervals, length, where)
+
+
+def _compare_footprints(
+    network: Network,
+    value: Value,
+    given: Value,
+    axis: str,
+    found: list[frozenset[int]],
+    sizes: Sizes,
+) -> None:
+    """Each position sees exactly the pixels that change it, and the whole head sees all of them."""
+    everywhere = {
+        name: set(range(evaluate_to_int(value.type.shape[index], sizes)))
+        for name, index in spatial_axes(value.type.rank).items()
+    }
+    for position, seen in enumerate(found):
+        here = {**everywhere, axis: {position}} if axis in everywhere else everywhere
+        below = footprint(network.graph, value, here, sizes)
+        assert below.get(given, {}).get(axis, set()) == seen, (value, given, axis, position)
 
 
 def _compare_field(
-    stated: Field, intervals: list[Interval], length: int, exact: bool, where: str
+    stated: Field, intervals: list[Interval], length: int, mirrored: bool, where: str
 ) -> None:
     for position, seen in enumerate(intervals):
         first, last = stated.interval(position)
-        clipped = (max(first, 0), min(last, length - 1))
+        clipped = (int(max(first, 0)), min(last, length - 1))
         allowed = clipped if clipped[0] <= clipped[1] else None
-        assert seen == allowed or (not exact and _inside(seen, allowed)), (where, position)
+        assert mirrored or _inside(seen, allowed), (where, position)
+    if not stated.is_bounded:
+        return  # every position is another one; each has been compared
     interior = fit(intervals)
     if interior is None:
         assert len(intervals) < 9, f"{where}: the probe has no interior"
@@ -158,26 +187,31 @@ def _compare_field(
     assert stated.offset == interior.offset or 0 in interior.sizes, where
 
 
+def _case_of(stated: Varying, intervals: list[Interval], length: int) -> Field:
+    """The case that describes an input of this length, of which there is one at least."""
+    for case in stated.cases:
+        try:
+            _compare_field(case, intervals, length, False, "")
+        except AssertionError:
+            continue
+        return case
+    raise AssertionError(f"none of {stated.cases} is right")
+
+
 def _inside(seen: Interval, allowed: Interval) -> bool:
     if seen is None:
         return True
     return allowed is not None and allowed[0] <= seen[0] and seen[1] <= allowed[1]
 
 
-def _compare_word(
-    stated: Extent, intervals: list[Interval], length: int, causal: bool, where: str
-) -> None:
+def _compare_word(stated: Extent, intervals: list[Interval], length: int, where: str) -> None:
     match stated:
         case "whole":
-            assert sees_all(intervals[-1:] if causal else intervals, length), where
+            assert sees_all(intervals, length), where
         case "misaligned":
             assert fit(intervals) is None, where
         case _:
             raise AssertionError(f"{where} is {stated}, which has no experiment")
-
-
-def _is_causal(network: Network) -> bool:
-    return any(layer.op.name in CAUSAL for layer in network.graph.layers)
 
 
 def compare_emitted_pytorch(case: Case) -> None:

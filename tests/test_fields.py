@@ -19,7 +19,7 @@ from comparisons import (
 )
 from netloom.compile import check
 from netloom.diagnostics import Source
-from netloom.passes.fields import Extent, Field
+from netloom.ir.field import Extent, Field
 from oracles.architectures import alexnet, discriminator, lenet, patchgan, pnet, resnet18, vgg16
 from oracles.case import Case
 from oracles.networks import NETWORKS
@@ -30,7 +30,7 @@ every_network = pytest.mark.parametrize("case", NETWORKS, ids=str)
 
 @every_network
 def test_fields_are_what_changes_the_output(case: Case) -> None:
-    compare_fields(case, exact_at_borders=False)
+    compare_fields(case)
 
 
 @every_network

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import netloom.ops  # noqa: F401  registers the operators
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you_mean
+from netloom.ir.field import Fields
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.limits import DEFAULT, Limits
 from netloom.passes.build import build
 from netloom.passes.contracts import check_contracts
 from netloom.passes.cost import Cost, costs, total
-from netloom.passes.fields import Fields, fields
+from netloom.passes.fields import fields
 from netloom.passes.modules import Modules
 from netloom.passes.settings import Settings
 from netloom.passes.unused import report_unused

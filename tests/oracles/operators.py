@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from oracles.borders import BORDERS
 from oracles.case import MAPS, PROBE, Case, Chain, Function, Sizes, layer, network
 from oracles.recurrent import TextbookLstm
 
@@ -68,6 +69,19 @@ DECONV = [
     layer(
         "deconv(4, 5, stride=3, pad=2)", lambda: nn.ConvTranspose2d(6, 4, 5, stride=3, padding=2)
     ),
+    layer("deconv(4, 3, dilation=2)", lambda: nn.ConvTranspose2d(6, 4, 3, dilation=2)),
+    layer(
+        "deconv(4, [2, 3], stride=[2, 3], pad=[1, 2], dilation=[3, 2], output_pad=[1, 0])",
+        lambda: nn.ConvTranspose2d(
+            6,
+            4,
+            (2, 3),
+            stride=(2, 3),
+            padding=(1, 2),
+            dilation=(3, 2),
+            output_padding=(1, 0),
+        ),
+    ),
     layer("deconv(4, 1, stride=2)", lambda: nn.ConvTranspose2d(6, 4, 1, stride=2)),
     layer(
         "deconv(2, 8, stride=4, pad=2)",
@@ -95,6 +109,12 @@ MAXPOOL = [
         sizes=RAGGED,
     ),
     layer("maxpool([2, 3], stride=[3, 1])", lambda: nn.MaxPool2d((2, 3), (3, 1))),
+    layer("maxpool(2, dilation=2)", lambda: nn.MaxPool2d(2, dilation=2)),
+    layer(
+        "maxpool([4, 2], [3, 1], pad=[2, 1], dilation=[2, 3], ceil=true)",
+        lambda: nn.MaxPool2d((4, 2), (3, 1), (2, 1), dilation=(2, 3), ceil_mode=True),
+        sizes=RAGGED,
+    ),
     layer("maxpool([7, 5])", lambda: nn.MaxPool2d((7, 5)), ("N", 2, 7, 5), ONE, NONE),
 ]
 
@@ -145,6 +165,8 @@ class _Unpool(nn.Module):
         pool.return_indices = True
         self.pool = pool
         kernel: Any = pool.kernel_size
+        if pool.dilation != 1:  # only bounds the size that can be asked for
+            kernel = pool.dilation * (kernel - 1) + 1
         stride: Any = pool.stride
         padding: Any = pool.padding
         self.unpool = nn.MaxUnpool2d(kernel, stride, padding)
@@ -178,10 +200,19 @@ INDICES = [
         "maxpool(3, stride=2, pad=1, ceil=true, indices=true)",
         lambda: nn.MaxPool2d(3, 2, 1, ceil_mode=True, return_indices=True),
     ),
+    _pool_with_indices(
+        "maxpool([4, 2], [3, 1], pad=[2, 1], dilation=[2, 3], ceil=true, indices=true)",
+        lambda: nn.MaxPool2d((4, 2), (3, 1), (2, 1), (2, 3), ceil_mode=True, return_indices=True),
+    ),
     _unpool("maxpool(2, indices=true)", lambda: nn.MaxPool2d(2), RAGGED),
     _unpool("maxpool(2, ceil=true, indices=true)", lambda: nn.MaxPool2d(2, ceil_mode=True), RAGGED),
     _unpool("maxpool([2, 3], indices=true)", lambda: nn.MaxPool2d((2, 3)), RAGGED),
     _unpool("maxpool(2, stride=3, indices=true)", lambda: nn.MaxPool2d(2, 3), RAGGED),
+    _unpool(
+        "maxpool(2, dilation=3, indices=true)",
+        lambda: nn.MaxPool2d(2, dilation=3),
+        RAGGED,
+    ),
     _unpool("maxpool(2, pad=1, indices=true)", lambda: nn.MaxPool2d(2, padding=1), RAGGED),
 ]
 
@@ -522,6 +553,7 @@ RECURRENT = [_lstm(5), _lstm(1)]
 REGION = [_nms(0.5), _nms(0.1)]
 
 CASES: list[Case] = [
+    *BORDERS,
     *CONV,
     *DECONV,
     *MAXPOOL,

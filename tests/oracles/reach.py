@@ -23,15 +23,15 @@ class Fit:
     period: int
 
 
-def measure(
+def measure_sets(
     module: nn.Module,
     inputs: Sequence[Tensor],
     which: int,
     axis: int,
     head: int = 0,
     head_axis: int | None = None,
-) -> list[Interval]:
-    """The hull of what each position of a head sees of input number `which` along `axis`.
+) -> list[frozenset[int]]:
+    """What each position of a head sees of input number `which` along `axis`.
 
     Positions are those along `head_axis`; without it the head is looked at as a whole. The inputs
     have a batch of 1. Nothing is taken from a formula: a position depends on a row if overwriting
@@ -53,7 +53,12 @@ def measure(
             found = _differs(module(*batches)[head], head_axis)
         touched = found if touched is None else touched | found
     assert touched is not None
-    return [_hull(column) for column in touched.T]
+    return [frozenset(column.nonzero().flatten().tolist()) for column in touched.T]
+
+
+def hull(seen: frozenset[int]) -> Interval:
+    """The smallest interval around positions."""
+    return (min(seen), max(seen)) if seen else None
 
 
 def _differs(head: Tensor, axis: int | None) -> Tensor:

@@ -40,6 +40,7 @@ CODES: dict[str, str] = {
     "E219": "bad-index-value",
     "E220": "not-shareable",
     "E221": "misplaced-call",
+    "E222": "no-place-to-crop",
     "E401": "requirement-refuted",
     "E402": "requirement-undecided",
     "E403": "requirement-not-a-comparison",

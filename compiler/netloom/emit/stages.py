@@ -4,8 +4,8 @@ from typing import Any
 
 from netloom.compile import Network
 from netloom.diagnostics import Span
+from netloom.ir.field import Extent, extent_words
 from netloom.ir.graph import Layer, Scope, Value
-from netloom.passes.fields import Extent, Field
 from netloom.syntax import ast
 
 
@@ -77,10 +77,10 @@ def fields_text(network: Network) -> str:
 
 
 def _extent_text(extent: Extent) -> str:
-    if not isinstance(extent, Field):
+    if isinstance(extent, str):
         return extent
-    size = "|".join(map(str, extent.sizes))
-    return f"size {size} stride {extent.stride} offset {extent.offset}"
+    size, stride, offset = extent_words(extent)
+    return f"size {size} stride {stride} offset {offset}"
 
 
 def ast_text(file: ast.File) -> str:

@@ -4,8 +4,8 @@ from typing import Any
 
 from netloom.compile import Network, Spec
 from netloom.ir.dims import Dim
+from netloom.ir.field import Extent, Fields, Varying, extent_words
 from netloom.ir.graph import Value
-from netloom.passes.fields import Extent, Field, Fields
 
 
 def explain_json(spec: Spec) -> dict[str, Any]:
@@ -50,12 +50,14 @@ def fields_json(fields: Fields) -> dict[str, Any]:
 
 
 def _extent_json(extent: Extent) -> Any:
-    if not isinstance(extent, Field):
+    if isinstance(extent, str):
         return extent
+    if isinstance(extent, Varying):
+        return {"cases": [_extent_json(case) for case in extent.cases]}
     return {
         "size": list(extent.sizes),
         "stride": str(extent.stride),
-        "offset": str(extent.offset),
+        "offset": None if extent.offset is None else str(extent.offset),
         "period": extent.period,
     }
 
@@ -78,7 +80,7 @@ def field_words(fields: Fields) -> tuple[str, str, str]:
     columns: list[tuple[str, str, str]] = []
     for name, axes in fields.items():
         prefix = f"{name}: " if len(fields) > 1 else ""
-        words = [_extent_words(extent) for extent in axes.values()]
+        words = [extent_words(extent) for extent in axes.values()]
         size, stride, offset = (
             (_joined(column) for column in zip(*words, strict=True)) if words else ("", "", "")
         )
@@ -88,12 +90,6 @@ def field_words(fields: Fields) -> tuple[str, str, str]:
         ", ".join(column[1] for column in columns if column[1]),
         ", ".join(column[2] for column in columns if column[2]),
     )
-
-
-def _extent_words(extent: Extent) -> tuple[str, str, str]:
-    if not isinstance(extent, Field):
-        return extent, "", ""
-    return "|".join(map(str, extent.sizes)), str(extent.stride), str(extent.offset)
 
 
 def _joined(words: tuple[str, ...]) -> str:

@@ -89,7 +89,7 @@ def _once(
 
 def _vanishes(difference: Symbolic, budget: _Budget) -> Verdict:
     names = sorted(each.name for each in sizes(difference))
-    period = _common_divisor(difference)
+    period = common_divisor(difference)
     if period ** len(names) > RESIDUE_BUDGET:
         return _search_witness(difference, names, budget) or Undecided()
     for residues in itertools.product(range(1, period + 1), repeat=len(names)):
@@ -157,11 +157,11 @@ def _combinations(count: int) -> tuple[tuple[int, ...], ...]:
     return tuple(sorted(choices, key=lambda each: (sum(each), each)))
 
 
-def _common_divisor(dim: Symbolic) -> int:
+def common_divisor(dim: Symbolic) -> int:
     """A common multiple of all divisors, those of nested floors multiplied."""
     result = 1
     for monomial, _ in dim.terms:
         for atom in monomial:
             if isinstance(atom, Floor):
-                result = math.lcm(result, atom.divisor * _common_divisor(atom.numerator))
+                result = math.lcm(result, atom.divisor * common_divisor(atom.numerator))
     return result

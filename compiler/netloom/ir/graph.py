@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from netloom.diagnostics import Span
+from netloom.ir.field import Fields
 from netloom.ir.op import Op
 from netloom.ir.types import Type
 
@@ -16,9 +17,12 @@ ScopeKind = Literal["network", "block", "branch", "shortcut", "repeat", "iterati
 
 
 class Value:
-    """One tensor. `name` is how people refer to it: the spec's own name, or its layer's path."""
+    """One tensor. `name` is how people refer to it: the spec's own name, or its layer's path.
 
-    __slots__ = ("index", "layer", "name", "span", "type")
+    `fields` are its receptive fields once `passes/fields.py` has found them.
+    """
+
+    __slots__ = ("fields", "index", "layer", "name", "span", "type")
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class Value:
         index: int = 0,
     ) -> None:
         self.name, self.type, self.span, self.layer, self.index = name, type, span, layer, index
+        self.fields: Fields | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.type}>"

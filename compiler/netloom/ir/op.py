@@ -65,6 +65,12 @@ class Op(Declared, family="operator"):
             if rule in cls.__dict__:
                 setattr(cls, rule, _once(rule, cls.__dict__[rule]))
 
+    depends_on_fields: ClassVar[bool] = False
+    """Whether its rules ask for receptive fields, so that types alone do not decide about it."""
+
+    shifts_by_size: ClassVar[bool] = False
+    """Whether it may move what is seen by a number of pixels that depends on the size."""
+
     identity_in_inference: ClassVar[bool] = False
     """Whether the operator only acts in training (dropout) and is left out of what is exported."""
 
@@ -76,12 +82,20 @@ class Op(Declared, family="operator"):
         """Types of the results, for an operator that has several."""
         return (self.result(),)
 
+    def fits(self) -> tuple[Dim, ...]:
+        """Sizes that must be at least 1 for it to run; those of its results need not be named."""
+        return ()
+
     def window(self) -> Reach | tuple[Reach, ...]:
         """What one position sees of each operand: one answer for all axes, or one an axis."""
         return POINT
 
-    def window_of(self, operand: "Value") -> Reach | tuple[Reach, ...]:  # noqa: ARG002
-        """What one position sees of one operand, where it is not the same for all of them."""
+    def window_of(
+        self,
+        operand: "Value",  # noqa: ARG002
+        result: int,  # noqa: ARG002
+    ) -> Reach | tuple[Reach, ...]:
+        """What one position of a result sees of an operand, where these are not all the same."""
         return self.window()
 
     def reads(self) -> "list[Value]":

@@ -1,23 +1,44 @@
 """Which inputs one output of an operator sees, along one axis.
 
-Each of these maps an output position to the interval of input positions that it depends on, before
-clipping at the borders. A map is periodic: moving the output by `period` moves the interval by
-`advance`. Compositions and unions of these maps are the business of `passes/fields.py`.
+Each of these maps an output position to the input positions that it depends on, before clipping at
+the borders. A map is periodic: moving the output by `period` moves what it sees by `advance`.
+Compositions and unions of these maps are the business of `ir/field.py`.
 """
 
+import math
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
+from netloom.ir.dims import Dim, Symbolic, evaluate
 
-class Window:
+
+class _Moving:
+    """What moves with the position; it sees none of what lies beyond the borders."""
+
+    def taps(self, position: int) -> Iterable[int]:
+        """The input positions that an output position depends on, on an endless input."""
+        raise NotImplementedError
+
+    def inside(self, position: int, size: int) -> Iterable[int]:
+        """The same on an input of that size."""
+        return [each for each in self.taps(position) if 0 <= each < size]
+
+
+class Window(_Moving):
     """A sliding window: convolution and pooling.
 
-    `extent` is the distance from first to last pixel, `dilation * (kernel - 1) + 1`.
+    A shift is a window of one pixel: `pad=1` puts one pixel before the first, `pad=-1` cuts it off.
     """
 
-    def __init__(self, extent: int = 1, step: int = 1, pad: int = 0) -> None:
-        self.extent, self.step, self.pad = extent, step, pad
+    def __init__(self, kernel: int = 1, step: int = 1, pad: int = 0, dilation: int = 1) -> None:
+        self.kernel, self.step, self.pad, self.dilation = kernel, step, pad, dilation
 
     period: ClassVar[int] = 1
+
+    @property
+    def extent(self) -> int:
+        """Pixels from the first to the last under the window."""
+        return self.dilation * (self.kernel - 1) + 1
 
     @property
     def advance(self) -> int:
@@ -29,12 +50,17 @@ class Window:
         first = position * self.step - self.pad
         return first, first + self.extent - 1
 
+    def taps(self, position: int) -> Iterable[int]:
+        """The input pixels under the window."""
+        first, last = self.interval(position)
+        return range(first, last + 1, self.dilation)
 
-class TransposedWindow:
+
+class TransposedWindow(_Moving):
     """A transposed convolution: the outputs that one input reaches, seen from the output."""
 
-    def __init__(self, extent: int, step: int, pad: int = 0) -> None:
-        self.extent, self.step, self.pad = extent, step, pad
+    def __init__(self, kernel: int, step: int, pad: int = 0, dilation: int = 1) -> None:
+        self.kernel, self.step, self.pad, self.dilation = kernel, step, pad, dilation
 
     advance: ClassVar[int] = 1
 
@@ -43,14 +69,24 @@ class TransposedWindow:
         """Outputs after which the interval has moved by one input."""
         return self.step
 
+    @property
+    def extent(self) -> int:
+        """Outputs from the first to the last that one input reaches."""
+        return self.dilation * (self.kernel - 1) + 1
+
     def interval(self, position: int) -> tuple[int, int]:
-        """First and last input whose window covers the output; empty where last < first."""
-        return -((self.extent - 1 - position - self.pad) // self.step), (
-            position + self.pad
-        ) // self.step
+        """First and last input whose filter has a tap at the output; empty where last < first."""
+        taps = self.taps(position)
+        return (taps[0], taps[-1]) if taps else (0, -1)
+
+    def taps(self, position: int) -> list[int]:
+        """The inputs whose filters have a tap at the output."""
+        reached = position + self.pad
+        first, last = -((self.extent - 1 - reached) // self.step), reached // self.step
+        return [i for i in range(first, last + 1) if (reached - self.step * i) % self.dilation == 0]
 
 
-class Stretch:
+class Stretch(_Moving):
     """An enlargement by a whole factor: nearest neighbour, or linear with half-pixel centres."""
 
     def __init__(self, factor: int, linear: bool = False) -> None:
@@ -72,8 +108,68 @@ class Stretch:
         first = numerator // denominator
         return first, first + (numerator % denominator > 0)
 
+    def taps(self, position: int) -> Iterable[int]:
+        """The same as single pixels."""
+        first, last = self.interval(position)
+        return range(first, last + 1)
 
-Reach = Window | TransposedWindow | Stretch | Literal["whole", "data-dependent"]
+
+class Past(_Moving):
+    """What a recurrent layer has read when it comes to a step: that step and all before."""
+
+    period: ClassVar[int] = 1
+    advance: ClassVar[int] = 1
+
+    def interval(self, position: int) -> tuple[float, int]:
+        """From the beginning of all time."""
+        return -math.inf, position
+
+    def taps(self, position: int) -> Iterable[int]:
+        """The steps up to this one."""
+        return range(position + 1)
+
+
+class Fold(_Moving):
+    """A border that repeats what is inside: mirrored at the border pixel, or that pixel itself."""
+
+    def __init__(self, pad: int, mirrored: bool) -> None:
+        self.pad, self.mirrored = pad, mirrored
+
+    period: ClassVar[int] = 1
+    advance: ClassVar[int] = 1
+
+    def interval(self, position: int) -> tuple[int, int]:
+        """The pixel itself, as long as it is inside."""
+        return position - self.pad, position - self.pad
+
+    def taps(self, position: int) -> Iterable[int]:
+        """The same."""
+        return (position - self.pad,)
+
+    def inside(self, position: int, size: int) -> Iterable[int]:
+        """The pixel of which the border holds a copy."""
+        at, last = position - self.pad, size - 1
+        if not self.mirrored:
+            return (min(max(at, 0), last),)
+        return (last - abs(last - abs(at)),)
+
+
+class SizedShift:
+    """A shift by a number of pixels that depends on the size of the input."""
+
+    def __init__(self, pad: Symbolic) -> None:
+        self.pad = pad
+
+    def at(self, sizes: Mapping[str, Dim]) -> "Window | SizedShift":
+        """The shift for sizes of which more is known; a number where that is enough."""
+        pad = evaluate(self.pad, sizes)
+        return Window(pad=pad) if isinstance(pad, int) else SizedShift(pad)
+
+
+Sliding = Window | TransposedWindow | Stretch | Past | Fold
+"""A reach that moves with the position."""
+
+Reach = Sliding | SizedShift | Literal["whole", "data-dependent"]
 """How far one operator sees along one axis; "whole" is the current input, whatever its size."""
 
 POINT = Window()

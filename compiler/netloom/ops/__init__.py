@@ -4,6 +4,7 @@ from importlib import import_module
 
 FAMILIES = (
     "activation",
+    "border",
     "conv",
     "gate",
     "linear",

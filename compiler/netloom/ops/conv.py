@@ -42,7 +42,7 @@ class Conv(Op, name="conv"):
 
     def window(self) -> tuple[Window, Window]:
         height, width = (
-            Window(dilation * (kernel - 1) + 1, stride, pad)
+            Window(kernel, stride, pad, dilation)
             for kernel, stride, pad, dilation in zip(
                 self.kernel, self.stride, self.pad, self.dilation, strict=True
             )
@@ -93,6 +93,9 @@ class Deconv(Op, name="deconv"):
         "output pixels from one input pixel to the next", default=(1, 1), minimum=1, by_name=True
     )
     pad: Pair = arg("output pixels cut off on each side", default=(0, 0), minimum=0, by_name=True)
+    dilation: Pair = arg(
+        "distance between the taps of the filter", default=(1, 1), minimum=1, by_name=True
+    )
     output_pad: Pair = arg(
         "output pixels added at the bottom and right, to choose among the sizes that a convolution "
         "of that stride maps to the same",
@@ -115,19 +118,19 @@ class Deconv(Op, name="deconv"):
             raise Reject("E206", message, "output_pad")
         sizes = [
             filled(
-                (length - 1) * stride - 2 * pad + kernel + extra,
-                f"the padding of {pad} cuts everything off",
+                (length - 1) * window.step - 2 * window.pad + window.extent + extra,
+                f"the padding of {window.pad} cuts everything off",
             )
-            for length, kernel, stride, pad, extra in zip(
-                (h, w), self.kernel, self.stride, self.pad, self.output_pad, strict=True
-            )
+            for length, window, extra in zip((h, w), self.window(), self.output_pad, strict=True)
         ]
         return Type("float32", (n, self.out, *sizes))
 
     def window(self) -> tuple[TransposedWindow, TransposedWindow]:
         height, width = (
-            TransposedWindow(kernel, stride, pad)
-            for kernel, stride, pad in zip(self.kernel, self.stride, self.pad, strict=True)
+            TransposedWindow(kernel, stride, pad, dilation)
+            for kernel, stride, pad, dilation in zip(
+                self.kernel, self.stride, self.pad, self.dilation, strict=True
+            )
         )
         return height, width
 
@@ -147,6 +150,7 @@ class Deconv(Op, name="deconv"):
             "output_padding": Option(self.output_pad, 0),
             "groups": Option(self.groups, 1),
             "bias": Option(self.bias, True),
+            "dilation": Option(self.dilation, 1),
         }
         channels = feature_map(self.x)[1]
         return Module("nn.ConvTranspose2d", (channels, self.out, self.kernel), (self.x,), options)
@@ -158,7 +162,7 @@ class Deconv(Op, name="deconv"):
             "strides": self.stride,
             "pads": self.pad * 2,
             "output_padding": self.output_pad,
-            "dilations": (1, 1),
+            "dilations": self.dilation,
             "group": self.groups,
         }
         bias = (Weight(("bias",)),) if self.bias else ()

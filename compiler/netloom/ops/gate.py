@@ -37,7 +37,7 @@ class Gate(Op, name="gate"):
             raise Reject("E208", message, "xs.1", help, axis)
         return Type("float32", self.x.type.shape)
 
-    def window_of(self, operand: Value) -> Reach:
+    def window_of(self, operand: Value, result: int) -> Reach:  # noqa: ARG002
         # A factor for a whole channel is that of every position, wherever it was computed.
         is_per_pixel = all_equal(operand.type.shape[2:], self.x.type.shape[2:])
         return POINT if is_per_pixel else "whole"

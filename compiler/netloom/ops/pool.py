@@ -1,5 +1,7 @@
 """Pooling, and the unpooling that reverses it."""
 
+import math
+
 from netloom.ir.call import Function, Module, Option
 from netloom.ir.declared import Pair, Reject, arg, operand
 from netloom.ir.dims import Dim, ceil_divide
@@ -25,12 +27,19 @@ class MaxPool(Op, name="maxpool"):
     pad: Pair = arg("padding on each side that never wins", default=(0, 0), minimum=0)
     ceil: bool = arg("whether a last, partial window counts (Caffe's rounding)", default=False)
     indices: bool = arg("whether positions are a second result", default=False)
+    dilation: Pair = arg("distance between the taps of the window", default=(1, 1), minimum=1)
 
     def results(self) -> tuple[Type, ...]:
         pooled = Type("float32", _pooled_shape(self))
         if not self.indices:
             return (pooled,)
         return pooled, Type("int64", pooled.shape, pooled_from=self.x)
+
+    def fits(self) -> tuple[Dim, ...]:
+        return tuple(
+            length - _smallest_map(window) + 1
+            for window, length in zip(_windows(self), self.x.type.shape[2:], strict=True)
+        )
 
     def window(self) -> tuple[Window, ...]:
         return _windows(self)
@@ -39,6 +48,7 @@ class MaxPool(Op, name="maxpool"):
         options = {
             "stride": Option(_stride(self), self.kernel),
             "padding": Option(self.pad, 0),
+            "dilation": Option(self.dilation, 1),
             "return_indices": Option(self.indices, False),
             "ceil_mode": Option(self.ceil, False),
         }
@@ -46,24 +56,51 @@ class MaxPool(Op, name="maxpool"):
         return Module("nn.MaxPool2d", (self.kernel,), (self.x,), options, picks=picks)
 
     def onnx(self) -> Node | tuple[Node, ...]:
+        ends = _end_pads(self)
+        if any(end >= kernel for end, kernel in zip(ends, self.kernel, strict=True)):
+            return self._behind_a_pad()
+        if not self.indices:
+            return self._pooling(self.x, ends, (0,))
+        flat = Local("flat")
+        return self._pooling(self.x, ends, (0, flat)), *_within_planes(self.x, flat, 1)
+
+    def _pooling(
+        self, x: Value | Local, ends: tuple[int, ...], outputs: tuple[int | Local, ...]
+    ) -> Node:
         attributes = {
             "auto_pad": "NOTSET",
             "kernel_shape": self.kernel,
             "strides": _stride(self),
-            "pads": (*self.pad, *_end_pads(self)),
-            "dilations": (1, 1),
+            "pads": (*self.pad, *ends),
+            "dilations": self.dilation,
             "ceil_mode": 0,
             "storage_order": 0,
         }
+        return Node("MaxPool", (x,), attributes, outputs)
+
+    def _behind_a_pad(self) -> tuple[Node, ...]:
+        """For a dilated window in ceil mode: ONNX Runtime wants less padding than taps."""
+        padded = Local("padded")
+        more = tuple(end - pad for end, pad in zip(_end_pads(self), self.pad, strict=True))
+        pads = Constant("int64", (0, 0, *more))
+        inputs = (self.x, pads, Constant("float32", -math.inf), _SPATIAL)
+        pad = Node("Pad", inputs, {"mode": "constant"}, (padded,))
         if not self.indices:
-            return Node("MaxPool", (self.x,), attributes)
-        # ONNX counts positions over the whole tensor, PyTorch within one plane of h * w.
-        flat, shape, plane = Local("flat"), Local("shape"), Local("plane")
+            return pad, self._pooling(padded, self.pad, (0,))
+        flat, wide, row, column = Local("flat"), Local("wide"), Local("row"), Local("column")
+        width, padded_width, first = Local("width"), Local("padded_width"), Local("first")
+        last = {"start": 3, "end": 4}
         return (
-            Node("MaxPool", (self.x,), attributes, (0, flat)),
-            Node("Shape", (self.x,), {"start": 2, "end": 4}, (shape,)),
-            Node("ReduceProd", (shape,), {"keepdims": 1, "noop_with_empty_axes": 0}, (plane,)),
-            Node("Mod", (flat, plane), {"fmod": 0}, (1,)),
+            pad,
+            self._pooling(padded, self.pad, (0, flat)),
+            *_within_planes(padded, flat, wide),
+            # Positions count in the wider, padded map.
+            Node("Shape", (self.x,), last, (width,)),
+            Node("Shape", (padded,), last, (padded_width,)),
+            Node("Div", (wide, padded_width), {}, (row,)),
+            Node("Mod", (wide, padded_width), {"fmod": 0}, (column,)),
+            Node("Mul", (row, width), {}, (first,)),
+            Node("Add", (first, column), {}, (1,)),
         )
 
 
@@ -172,19 +209,21 @@ class Unpool(Op, name="unpool"):
 
     def window(self) -> tuple[TransposedWindow, ...]:
         return tuple(
-            TransposedWindow(window.extent, window.step, window.pad)
+            TransposedWindow(window.kernel, window.step, window.pad, window.dilation)
             for window in _windows(self._pooling())
         )
 
     def torch(self) -> Module:
         pooling = self._pooling()
+        # The kernel only bounds the size that can be asked for, and there a dilated one is larger.
+        extent = tuple(window.extent for window in _windows(pooling))
         options = {
-            "stride": Option(_stride(pooling), pooling.kernel),
+            "stride": Option(_stride(pooling), extent),
             "padding": Option(pooling.pad, 0),
         }
         call_options = {"output_size": self._before()}
         inputs = (self.x, self.where)
-        return Module("nn.MaxUnpool2d", (pooling.kernel,), inputs, options, call_options)
+        return Module("nn.MaxUnpool2d", (extent,), inputs, options, call_options)
 
     def onnx(self) -> tuple[Node, ...]:
         before = self._before()
@@ -224,22 +263,42 @@ Pool = MaxPool | AvgPool
 _SPATIAL = Constant("int64", (2, 3))
 
 
+def _within_planes(x: Value | Local, flat: Local, output: int | Local) -> tuple[Node, Node, Node]:
+    """Positions within one plane of h * w; ONNX counts them over the whole tensor."""
+    shape, plane = Local("shape"), Local("plane")
+    return (
+        Node("Shape", (x,), {"start": 2, "end": 4}, (shape,)),
+        Node("ReduceProd", (shape,), {"keepdims": 1, "noop_with_empty_axes": 0}, (plane,)),
+        Node("Mod", (flat, plane), {"fmod": 0}, (output,)),
+    )
+
+
 def _stride(pool: Pool) -> Pair:
     return pool.stride or pool.kernel
 
 
 def _windows(pool: Pool) -> tuple[Window, ...]:
+    dilations = pool.dilation if isinstance(pool, MaxPool) else (1, 1)
     return tuple(
-        Window(kernel, stride, pad)
-        for kernel, stride, pad in zip(pool.kernel, _stride(pool), pool.pad, strict=True)
+        Window(kernel, stride, pad, dilation)
+        for kernel, stride, pad, dilation in zip(
+            pool.kernel, _stride(pool), pool.pad, dilations, strict=True
+        )
     )
 
 
 def _pooled_shape(pool: Pool) -> tuple[Dim, ...]:
     n, c, h, w = of_rank(pool.x, 4)
-    if any(2 * pad > kernel for pad, kernel in zip(pool.pad, pool.kernel, strict=True)):
-        message = "the padding is more than half of the kernel: a window could see padding only"
-        raise Reject("E206", message, "pad")
+    for window, length in zip(_windows(pool), (h, w), strict=True):
+        if 2 * window.pad > window.kernel:
+            message = "the padding is more than half of the kernel: a window could see padding only"
+            raise Reject("E206", message, "pad")
+        if isinstance(length, int) and length < _smallest_map(window):
+            message = (
+                f"taps {window.dilation} pixels apart step over {length}: "
+                "a window sees padding only"
+            )
+            raise Reject("E209", message, "x", "a smaller dilation, or no `pad`")
     sizes = tuple(
         _slide(window, length, pool.ceil)
         for window, length in zip(_windows(pool), (h, w), strict=True)
@@ -260,6 +319,15 @@ def _slide(window: Window, length: Dim, ceil: bool) -> Dim:
     else:
         out = (length + 2 * window.pad - window.extent) // window.step + 1
     return filled(out, f"a window of {window.extent} pixels does not fit into {length}")
+
+
+def _smallest_map(window: Window) -> int:
+    """The smallest map in which each window that begins in the padding has a tap on a pixel.
+
+    The first tap that is not left of the map lies at the begin of the window modulo the dilation.
+    """
+    begins = range(-window.pad, 0, window.step)
+    return 1 + max((begin % window.dilation for begin in begins), default=0)
 
 
 def _end_pads(pool: Pool) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from netloom.ir.graph import Value
 from netloom.ir.node import Constant, Local, Node, Weight
 from netloom.ir.op import Op, Parameter, Uniform
 from netloom.ir.types import Type
-from netloom.ir.window import Reach
+from netloom.ir.window import Past, Reach
 from netloom.ops.operands import known, of_rank
 
 
@@ -28,8 +28,8 @@ class Lstm(Op, name="lstm"):
         known(c, "feature count")
         return Type("float32", (n, t, self.units)), Type("float32", (n, self.units))
 
-    def window(self) -> Reach:
-        return "whole"
+    def window_of(self, operand: Value, result: int) -> Reach:  # noqa: ARG002
+        return Past() if result == 0 else "whole"
 
     def params(self) -> dict[str, Parameter]:
         features = known(self.x.type.shape[2], "feature count")

@@ -4,8 +4,8 @@ import itertools
 from functools import cached_property
 from typing import NamedTuple
 
+from netloom.ir.field import Extent, Field, Fields
 from netloom.ir.graph import Graph, Layer, Value
-from netloom.passes.fields import Extent, Field, Fields
 
 
 class Misalignment(NamedTuple):

@@ -4,6 +4,7 @@ from typing import Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
 from netloom.ir.equality import Proved, Refuted
+from netloom.ir.field import Extent, Fields, Varying
 from netloom.ir.graph import Graph, Value
 from netloom.passes.alignment import Alignment
 from netloom.passes.build import Built
@@ -18,7 +19,6 @@ from netloom.passes.expressions import (
     evaluate,
     text_of,
 )
-from netloom.passes.fields import Extent, Field, Fields
 from netloom.syntax import ast
 
 FACTS = ("params", "macs")
@@ -132,19 +132,18 @@ def _receptive_field(fields: Fields) -> tuple[int | str, ...]:
     """Every size of a field: each axis, input and phase; "whole" and the like by their word."""
     facts: list[int | str] = []
     for extent in _extents(fields):
-        facts += extent.sizes if isinstance(extent, Field) else [extent]
+        facts += [extent] if isinstance(extent, str) else extent.sizes
     return tuple(facts)
 
 
 def _strides(fields: Fields) -> tuple[int | str, ...]:
     facts: list[int | str] = []
     for extent in _extents(fields):
-        if isinstance(extent, Field):
-            facts.append(
-                int(extent.stride) if extent.stride.denominator == 1 else str(extent.stride)
-            )
-        else:
+        if isinstance(extent, str):
             facts.append(extent)
+            continue
+        strides = extent.strides if isinstance(extent, Varying) else (extent.stride,)
+        facts += [int(each) if each.denominator == 1 else str(each) for each in strides]
     return tuple(facts)
 
 

@@ -1,192 +1,94 @@
-"""Receptive fields: what one position of a value sees of each network input, along each axis.
+"""Receptive fields: what one position of a value sees of each network input, along each axis."""
 
-The theory is in docs/receptive-fields.md. A field maps a position u of the value to an interval
-[first(u), last(u)] of input pixels, before clipping at the borders. Both ends are periodic-affine:
-moving u by `period` moves them by `advance`. Without upsampling the period is 1. Fields compose
-through the interval maps that operators state, and join by the hull of the union.
-"""
-
+import itertools
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Mapping
 
-from netloom.ir.graph import Graph, Layer, Value
-from netloom.ir.types import spatial_axes
-from netloom.ir.window import POINT, Reach
+from netloom.ir.dims import Dim, size, sizes
+from netloom.ir.equality import common_divisor
+from netloom.ir.field import Extent, Field, Fields, Varying
+from netloom.ir.graph import Graph, Value
+from netloom.ir.receptive import fields_of, itself, through
+from netloom.ir.window import SizedShift
 
-if TYPE_CHECKING:
-    from fractions import Fraction
+Table = dict[Value, Fields]
 
-Interval = tuple[int, int]
-
-
-class Field(NamedTuple):
-    """A field with known extents; `intervals` holds one period of positions, from position 0.
-
-    A position that sees nothing, in a gap of a transposed convolution, ends before it begins.
-    """
-
-    intervals: tuple[Interval, ...]
-    advance: int
-
-    @property
-    def period(self) -> int:
-        """Positions after which the extents repeat."""
-        return len(self.intervals)
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """The different extents over one period, in pixels, smallest first."""
-        return tuple(sorted({last - first + 1 for first, last in self.intervals}))
-
-    @property
-    def stride(self) -> "Fraction":
-        """Input pixels from one position to the next, on average over a period."""
-        from fractions import Fraction
-
-        return Fraction(self.advance, self.period)
-
-    @property
-    def centre(self) -> "Fraction":
-        """The middle of what position 0 sees, on average over a period; 0 is the first pixel."""
-        from fractions import Fraction
-
-        middles = sum(
-            Fraction(first + last, 2) - Fraction(position * self.advance, self.period)
-            for position, (first, last) in enumerate(self.intervals)
-        )
-        return Fraction(middles) / self.period
-
-    @property
-    def offset(self) -> int:
-        """The first pixel that position 0 sees: minus the padding."""
-        return self.intervals[0][0]
-
-    def interval(self, position: int) -> Interval:
-        """First and last input pixel that a position sees."""
-        periods, phase = divmod(position, self.period)
-        first, last = self.intervals[phase]
-        return first + periods * self.advance, last + periods * self.advance
+MAXIMUM_CASES = 256
 
 
-Extent = Field | Literal["whole", "data-dependent", "misaligned", "irregular"]
-"""What is known of a field along one axis.
-
-"whole" is the current input, whatever its size. "misaligned" says that paths of different stride
-meet: the extent then grows from position to position and no one number describes it. "irregular"
-has a period of more than `MAXIMUM_PERIOD` positions, which nobody would read.
-"""
-
-Fields = Mapping[str, Mapping[str, Extent]]
-"""Input name to axis name to extent; an input that a value does not depend on is absent."""
-
-_PRECEDENCE = ("whole", "data-dependent", "misaligned", "irregular")
-"""Which word describes the union of two fields that have no extent in numbers."""
-
-PIXEL = Field(((0, 0),), 1)
-
-MAXIMUM_PERIOD = 1024
-
-
-def fields(graph: Graph) -> dict[Value, Fields]:
+def fields(graph: Graph) -> Table:
     """The receptive field of every value, for every input; one walk, linear in the layers."""
-    table: dict[Value, Fields] = {}
-    for value in (*graph.inputs, *graph.targets):
-        axes = spatial_axes(value.type.rank)
-        table[value] = {value.name: dict.fromkeys(axes, PIXEL)}
+    table = {value: fields_of(value) for value in (*graph.inputs, *graph.targets)}
     for layer in graph.layers:
         for result in layer.results:
-            table[result] = _through(layer, result, table)
+            table[result] = fields_of(result)
+    if not any(layer.op.shifts_by_size for layer in graph.layers):
+        return table
+    cases = list(fields_by_size(graph).values())
+    return {value: _merged([case[value] for case in cases]) for value in table} if cases else table
+
+
+def fields_from(source: Value, graph: Graph) -> Table:
+    """What each value that depends on an inner value sees of that: as if it were the input."""
+    table: Table = {source: itself(source)}
+    for layer in graph.layers:
+        if layer is source.layer:
+            continue
+        if any(operand in table for operand in layer.op.operands()):
+            for result in layer.results:
+                table[result] = through(layer, result, lambda each: table.get(each, {}))
     return table
 
 
-def _through(layer: Layer, result: Value, table: dict[Value, Fields]) -> Fields:
-    """The fields of one result: the union over the operands, each seen through the operator."""
-    operands = layer.op.operands()
-    is_single = len(operands) == 1 and operands[0].type.rank == result.type.rank
-    if is_single and layer.op.window() is POINT:
-        return table[operands[0]]
-    own_axes = spatial_axes(result.type.rank)
-    joined: dict[str, dict[str, Extent]] = {}
-    for operand in operands:
-        window = layer.op.window_of(operand)
-        reaches: dict[str, Reach] = (
-            dict(zip(own_axes, window, strict=True))
-            if isinstance(window, tuple)
-            else dict.fromkeys(own_axes, window)
+def fields_by_size(graph: Graph) -> dict[str, Table]:
+    """The fields for each remainder of the sizes on which some of them depend.
+
+    The keys say which: `h = 2, 4, 6, …`. Empty if there are more than `MAXIMUM_CASES`.
+    """
+    pads = [reach.pad for reach in _shifts(graph)]
+    names = sorted({each.name for pad in pads for each in sizes(pad)})
+    period = math.lcm(*(common_divisor(pad) for pad in pads))
+    if period ** len(names) > MAXIMUM_CASES:
+        return {}
+    tables = {}
+    for remainders in itertools.product(range(1, period + 1), repeat=len(names)):
+        known = dict(zip(names, remainders, strict=True))
+        title = ", ".join(f"{name} = {r}, {r + period}, …" for name, r in known.items())
+        tables[title] = _fields_at(
+            graph, {name: period * size(name) + r - period for name, r in known.items()}
         )
-        # An axis of the input that the result has no more is seen as a whole, or as the data says.
-        lost: Reach = window if isinstance(window, str) else "whole"
-        for name, axes in table[operand].items():
-            entry = joined.setdefault(name, {})
-            for axis, extent in axes.items():
-                seen = compose(reaches.get(axis, lost), extent)
-                entry[axis] = union(entry[axis], seen) if axis in entry else seen
-    return joined
+    return tables
 
 
-def compose(reach: Reach, below: Extent) -> Extent:
-    """The field of an operator's result, from the field of its operand."""
-    if reach == "whole" or below == "whole":
-        return "whole"
-    if isinstance(reach, str) or below == "data-dependent":
-        return "data-dependent"
-    if isinstance(below, str):
-        return below
-    if below.period == reach.period == 1 and 0 not in below.sizes:
-        first, last = reach.interval(0)
-        seen_by_first, seen_by_last = below.interval(first), below.interval(last)
-        return Field(((seen_by_first[0], seen_by_last[1]),), below.advance * reach.advance)
-    # The operand's phase repeats once its own period divides what the operator has advanced.
-    rounds = below.period // math.gcd(below.period, reach.advance)
-    if reach.period * rounds > MAXIMUM_PERIOD:
-        return "irregular"
-    seen = [
-        _hull([below.interval(u) for u in _ends(below, *reach.interval(position))])
-        for position in range(reach.period * rounds)
-    ]
-    advance = below.advance * (reach.advance * rounds // below.period)
-    return _shortest(seen, advance)
+def _shifts(graph: Graph) -> list[SizedShift]:
+    found = []
+    for layer in graph.layers:
+        if layer.op.shifts_by_size:
+            window = layer.op.window()
+            reaches = window if isinstance(window, tuple) else (window,)
+            found += [reach for reach in reaches if isinstance(reach, SizedShift)]
+    return found
 
 
-def _ends(below: Field, first: int, last: int) -> Iterable[int]:
-    """Positions that together see all that an interval sees: its ends, or a period at each end."""
-    if last - first < 2 * below.period:
-        return range(first, last + 1)
-    if 0 not in below.sizes:
-        return (first, last)
-    return (*range(first, first + below.period), *range(last - below.period + 1, last + 1))
+def _fields_at(graph: Graph, known: Mapping[str, Dim]) -> Table:
+    table = {value: itself(value) for value in (*graph.inputs, *graph.targets)}
+    for layer in graph.layers:
+        for result in layer.results:
+            table[result] = through(layer, result, table.__getitem__, known)
+    return table
 
 
-def _hull(intervals: Iterable[Interval]) -> Interval | None:
-    """The smallest interval around those that are not empty; None if there are none."""
-    seen = [(first, last) for first, last in intervals if first <= last]
-    return (min(seen)[0], max(last for _, last in seen)) if seen else None
+def _merged(cases: list[Fields]) -> Fields:
+    """What is true for all sizes."""
+    return {
+        name: {axis: _common([case[name][axis] for case in cases]) for axis in axes}
+        for name, axes in cases[0].items()
+    }
 
 
-def union(left: Extent, right: Extent) -> Extent:
-    """The hull of two fields of the same value, seen along two paths."""
-    if not (isinstance(left, Field) and isinstance(right, Field)):
-        words = [extent for extent in (left, right) if not isinstance(extent, Field)]
-        return min(words, key=_PRECEDENCE.index)
-    if left.advance * right.period != right.advance * left.period:  # their strides differ
-        return "misaligned"
-    period = math.lcm(left.period, right.period)
-    if period > MAXIMUM_PERIOD:
-        return "irregular"
-    seen = [_hull((left.interval(u), right.interval(u))) for u in range(period)]
-    return _shortest(seen, left.advance * (period // left.period))
-
-
-def _shortest(seen: list[Interval | None], advance: int) -> Field:
-    """The field with the smallest period that describes the same intervals."""
-    gaps = ((u * advance // len(seen), u * advance // len(seen) - 1) for u in range(len(seen)))
-    intervals = tuple(each or gap for each, gap in zip(seen, gaps, strict=True))
-    whole = Field(intervals, advance)
-    for period in range(1, len(intervals)):
-        if len(intervals) % period or advance * period % len(intervals):
-            continue
-        shorter = Field(intervals[:period], advance * period // len(intervals))
-        if all(shorter.interval(u) == whole.interval(u) for u in range(len(intervals))):
-            return shorter
-    return whole
+def _common(extents: list[Extent]) -> Extent:
+    different = list(dict.fromkeys(extents))
+    if len(different) == 1:
+        return different[0]
+    fields = tuple(each for each in different if isinstance(each, Field))
+    return Varying(fields) if len(fields) == len(different) else "varying"

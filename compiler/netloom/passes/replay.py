@@ -39,7 +39,9 @@ class Expanded:
     def can_be_copied(self) -> bool:
         """Whether nothing is its own: no weights that are shared, no sizes that data decides."""
         return all(
-            layer.weights_of is layer and not any(_is_own(each.type) for each in layer.results)
+            layer.weights_of is layer
+            and not layer.op.depends_on_fields
+            and not any(_is_own(each.type) for each in layer.results)
             for layer in self.layers
         )
 

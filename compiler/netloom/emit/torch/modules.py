@@ -35,7 +35,12 @@ POSITIONAL_ROLES = {
     "nn.LayerNorm": ("normalized_shape",),
     "nn.GroupNorm": ("num_groups", "num_channels"),
     "nn.PReLU": ("num_parameters",),
+    "nn.ZeroPad2d": ("padding",),
+    "nn.ReflectionPad2d": ("padding",),
+    "nn.ReplicationPad2d": ("padding",),
     "LayerNorm2d": ("channels",),
+    "SamePad": ("kernel_size",),
+    "Crop": ("offset",),
     "Scale": ("channels",),
     "DropPath": ("p",),
 }
