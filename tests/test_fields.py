@@ -18,7 +18,7 @@ from comparisons import (
     compare_training,
 )
 from netloom.compile import check
-from netloom.diagnostics import Source
+from netloom.diagnostics import Failed, Source
 from netloom.ir.field import Extent, Field
 from oracles.architectures import alexnet, discriminator, lenet, patchgan, pnet, resnet18, vgg16
 from oracles.case import Case
@@ -255,3 +255,84 @@ def test_an_input_that_is_not_read_has_no_field() -> None:
     """
     network = check(Source("net.loom", text)).networks["net"]
     assert set(network.fields[network.graph.heads[0].value]) == {"x"}
+
+
+INNER = """
+network net {
+    input x: float32[N, 1, 16*h, 16*w]
+    stem = conv(1, 7, stride=2, pad=3) -> maxpool(3, stride=2, pad=1)
+    a = conv(1, 3, pad=1) -> conv(1, 3, stride=2, pad=1)
+    b = residual { conv(1, 3, dilation=2, pad=2) } -> upsample(2) -> conv(1, 3)
+    head c = b -> flatten
+}
+"""
+
+
+def required(*conditions: str) -> None:
+    """Checks that conditions on `INNER` hold."""
+    lines = "".join(f"require {condition}\n" for condition in conditions)
+    check(Source("net.loom", INNER.rstrip()[:-1] + lines + "}"))
+
+
+def test_fields_of_an_inner_value() -> None:
+    required("rf(a, from=stem) == 5", "stride(a, from=stem) == 2", "offset(a, from=stem) == -2")
+    required("rf(a, from=x) == rf(a)", "rf(a, from=a) == 1", "offset(a) == -13")
+    required("rf(b, from=a) <= 7", 'stride(b, from=a) == "1/2"', 'rf(c, from=stem) == "whole"')
+
+
+def test_a_field_of_what_is_not_below_is_refused() -> None:
+    with pytest.raises(Failed, match="`stem` does not depend on `a`"):
+        required("rf(stem, from=a) == 1")
+    with pytest.raises(Failed, match="has no argument `from`"):
+        required("params(a, from=stem) == 1")
+    with pytest.raises(Failed, match="exactly one value"):
+        required("rf(a, of=stem) == 1")
+
+
+HALVES = """
+block lower() { conv(1, 7, stride=2, pad=3)  maxpool(3, stride=2, pad=1)  conv(1, 2) }
+block upper() {
+    residual { conv(1, 3, stride=2, pad=1)  conv(1, 3, pad=1) } shortcut { conv(1, 1, stride=2) }
+    concat { maxpool(2)  conv(1, 4, stride=2, pad=1)  { conv(1, 3, pad=1) -> maxpool(2) } }
+    upsample(2) -> conv(1, 3)
+}
+network whole {
+    input x: float32[N, 1, 99, 103]
+    middle = lower
+    end = upper
+    head y = end
+    require rf(end, from=middle) == %(rf)s and stride(end, from=middle) == %(stride)s
+    require offset(end, from=middle) == %(offset)s
+}
+network above {
+    input x: float32[N, 1, 24, 25]
+    head y = upper
+}
+"""
+
+
+def test_from_an_inner_value_is_as_if_it_were_the_input() -> None:
+    sound = HALVES.split("    require")[0] + "}\n" + HALVES[HALVES.index("network above") :]
+    above = check(Source("net.loom", sound)).networks["above"]
+    seen = above.fields[above.graph.heads[0].value]["x"]["h"]
+    assert isinstance(seen, Field)
+    assert len(seen.sizes) == 1
+    facts = {"rf": seen.sizes[0], "stride": seen.stride, "offset": seen.offset}
+    check(Source("net.loom", HALVES % facts))
+    for name, wrong in (("rf", 1), ("stride", 7), ("offset", 1)):
+        with pytest.raises(Failed, match=r"is -?\d"):
+            check(Source("net.loom", HALVES % {**facts, name: wrong}))
+
+
+def test_past_is_what_a_recurrent_layer_has_read() -> None:
+    text = """
+        network net {
+            input x: float32[N, T, 3]
+            states, last = lstm(4)
+            next = states -> linear(4) -> lstm(2)
+            head y = next
+            require rf(states) == "past" and stride(states) == 1 and rf(last) == "whole"
+            require rf(y) == "past" and rf(y, from=states) == "past"
+        }
+    """
+    check(Source("net.loom", text))

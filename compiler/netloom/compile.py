@@ -12,10 +12,12 @@ from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you
 from netloom.ir.field import Fields
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.limits import DEFAULT, Limits
+from netloom.passes.alignment import Alignment
 from netloom.passes.build import build
 from netloom.passes.contracts import check_contracts
 from netloom.passes.cost import Cost, costs, total
-from netloom.passes.fields import fields
+from netloom.passes.fields import field_tables, for_all_sizes
+from netloom.passes.misaligned import report_misaligned
 from netloom.passes.modules import Modules
 from netloom.passes.settings import Settings
 from netloom.passes.unused import report_unused
@@ -32,6 +34,7 @@ class Network(NamedTuple):
 
     graph: Graph
     fields: dict[Value, Fields]
+    alignment: Alignment
     costs: dict[Layer, Cost]
 
     @property
@@ -96,8 +99,8 @@ def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
     networks = {}
     built_networks = build(module, Settings(settings), limits, diagnostics)
     for name, built in built_networks.items():
-        network = Network(built.graph, fields(built.graph), costs(built.graph))
-        check_contracts(built, network.fields, network.costs, diagnostics)
+        network = analyse(built.graph)
+        check_contracts(built, network, diagnostics)
         if network.cost.params > limits.parameters:
             message = f"network `{name}` has more than {limits.parameters:,} parameters"
             help = limits.raised_by("parameters")
@@ -113,9 +116,16 @@ def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
         programs = check_trainings(module, graphs, diagnostics)
     diagnostics.raise_if_any()
     report_unused(built_networks.values(), source, diagnostics)
+    report_misaligned((network.alignment for network in networks.values()), source, diagnostics)
     warnings = tuple(diagnostics.found)
     sources = tuple(modules.sources)
     return Spec(sources, tuple(settings), limits, file, networks, programs, warnings)
+
+
+def analyse(graph: Graph) -> Network:
+    """What can be told of a graph without running it."""
+    tables = field_tables(graph)
+    return Network(graph, for_all_sizes(tables), Alignment(graph, tables), costs(graph))
 
 
 def chosen(spec: Spec, name: str | None) -> str:

@@ -61,5 +61,6 @@ CODES: dict[str, str] = {
     "E607": "provider-missing",
     "E608": "several-networks",
     "W201": "unused-value",
+    "W202": "misaligned-paths",
 }
 """Code to name. The name is what a reader remembers; the code is what a program matches."""

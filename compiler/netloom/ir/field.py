@@ -59,17 +59,24 @@ class Field(NamedTuple):
     def centre(self) -> "Fraction | None":
         """The middle of what position 0 sees, on average over a period; 0 is the first pixel.
 
-        None for a field that begins nowhere.
+        None for a field that begins nowhere, or sees nothing.
         """
         from fractions import Fraction
 
+        middle = self.middle
+        return Fraction(*middle) if middle else None
+
+    @property
+    def middle(self) -> tuple[int, int] | None:
+        """The centre as numerator and denominator; positions that see nothing do not count."""
         if not self.is_bounded:
             return None
-        middles = sum(
-            Fraction(int(first) + last, 2) - Fraction(position * self.advance, self.period)
+        doubled = [
+            self.period * int(first + last) - 2 * position * self.advance
             for position, (first, last) in enumerate(self.intervals)
-        )
-        return Fraction(middles) / self.period
+            if first <= last
+        ]
+        return (sum(doubled), 2 * self.period * len(doubled)) if doubled else None
 
     @property
     def offset(self) -> int | None:

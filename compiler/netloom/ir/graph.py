@@ -44,13 +44,15 @@ class Layer:
 
     `mentions` are the names that its arguments read: a hint at what a number stands for.
     `weights_of` is the layer that owns its weights, itself unless they are shared; `twin` is the
-    first call of something shared, of which this layer is a later call.
+    first call of something shared, of which this layer is a later call. `unaligned` says that the
+    paths which it joins are meant to look at different places.
     """
 
     def __init__(self, name: str, op: Op, span: Span) -> None:
         self.name, self.op, self.span = name, op, span
         self.results: tuple[Value, ...] = ()
         self.mentions: tuple[str, ...] = ()
+        self.unaligned = False
         self.weights_of: Layer = self
         self.twin: Layer | Scope | None = None
 

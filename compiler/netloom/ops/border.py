@@ -38,24 +38,24 @@ class Pad(Op, name="pad"):
 
     def result(self) -> Type:
         n, c, h, w = of_rank(self.x, 4)
-        if self.mode != "zeros" and min(*self.before, *self._after()) < 0:
+        if self.mode != "zeros" and min(map(min, self.sides())) < 0:
             message = f"`{self.mode}` fills what is added; pixels are cut off by a `pad` of its own"
             raise Reject("E206", message, "before")
         if self.mode == "reflect":
-            for length, before, after in zip((h, w), self.before, self._after(), strict=True):
+            for length, before, after in zip((h, w), *self.sides(), strict=True):
                 if isinstance(length, int) and max(before, after) >= length:
                     message = f"{max(before, after)} pixels cannot be mirrored out of {length}"
                     raise Reject("E209", message, "before", "a border that is smaller than the map")
         sizes = [
             filled(length + before + after, f"nothing is left of {length} pixels")
-            for length, before, after in zip((h, w), self.before, self._after(), strict=True)
+            for length, before, after in zip((h, w), *self.sides(), strict=True)
         ]
         return Type("float32", (n, c, *sizes))
 
     def fits(self) -> tuple[Dim, ...]:
         if self.mode != "reflect":
             return ()
-        lengths = zip(self.x.type.shape[2:], self.before, self._after(), strict=True)
+        lengths = zip(self.x.type.shape[2:], *self.sides(), strict=True)
         return tuple(length - max(before, after) for length, before, after in lengths)
 
     def window(self) -> tuple[Reach, Reach]:
@@ -65,7 +65,7 @@ class Pad(Op, name="pad"):
         return Fold(self.before[0], mirrored), Fold(self.before[1], mirrored)
 
     def torch(self) -> Module:
-        (top, left), (bottom, right) = self.before, self._after()
+        (top, left), (bottom, right) = self.sides()
         sides = (left, right, top, bottom)
         if self.mode == "zeros":
             return Module(
@@ -77,12 +77,13 @@ class Pad(Op, name="pad"):
 
     def onnx(self) -> Node:
         # The explicit axes keep ONNX Runtime from fusing the Pad into a pooling behind it.
-        pads = Constant("int64", (*self.before, *self._after()))
+        pads = Constant("int64", (*self.before, *self.sides()[1]))
         inputs = (self.x, pads, Constant("float32", 0.0), _SPATIAL)
         return Node("Pad", inputs, {"mode": _ONNX_MODES[self.mode]})
 
-    def _after(self) -> Pair:
-        return self.before if self.after is None else self.after
+    def sides(self) -> tuple[Pair, Pair]:
+        """The pixels before and after, as (height, width) each."""
+        return self.before, self.before if self.after is None else self.after
 
 
 class SamePad(Op, name="same_pad"):
@@ -238,9 +239,8 @@ def _aligning(x: Value, like: Value, axis: str) -> int:
     places = set()
     for name, axes in fields_of(like).items():
         one, other = fields_of(x).get(name, {}).get(axis), axes.get(axis)
-        if isinstance(one, Field) and isinstance(other, Field):
-            if one.is_bounded and other.is_bounded:
-                places.add(_place(one, other, axis, name))
+        if isinstance(one, Field) and isinstance(other, Field) and one.middle and other.middle:
+            places.add(_place(one, other, axis, name))
     if len(places) != 1:
         message = f"no offset along {axis} follows from what the two maps see"
         raise Reject("E222", message, "like", "state it: `crop(like=…, offset=[…, …])`")

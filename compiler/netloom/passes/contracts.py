@@ -1,10 +1,11 @@
 """Proves or refutes what a spec requires of its networks."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
 from netloom.ir.equality import Proved, Refuted
-from netloom.ir.field import Extent, Fields, Varying
+from netloom.ir.field import Extent, Field, Fields, Varying, extent_words
 from netloom.ir.graph import Graph, Value
 from netloom.passes.alignment import Alignment
 from netloom.passes.build import Built
@@ -19,7 +20,11 @@ from netloom.passes.expressions import (
     evaluate,
     text_of,
 )
+from netloom.passes.fields import fields_from
 from netloom.syntax import ast
+
+if TYPE_CHECKING:
+    from netloom.compile import Network
 
 FACTS = ("params", "macs")
 """What can be required of a network as a whole."""
@@ -29,16 +34,15 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 def check_contracts(
     built: Built,
-    fields: dict[Value, Fields],
-    costs: dict[Any, Cost],
+    network: "Network",
     diagnostics: Diagnostics,
 ) -> None:
     """Reports every requirement of a network that is refuted (E401) or not decided (E402)."""
+    costs, alignment = network.costs, network.alignment
     facts = _facts(built.graph, costs) if built.sound else dict.fromkeys(FACTS, POISON)
     functions = dict(BUILD_FUNCTIONS)
-    functions["rf"] = lambda value: Each(_receptive_field(fields[value]))
-    functions["stride"] = lambda value: Each(_strides(fields[value]))
-    alignment = Alignment(built.graph, fields)
+    for name, facts_of in _OF_FIELDS.items():
+        functions[name] = _asked_of_fields(network, facts_of)
     functions["aligned"] = lambda value: alignment.of(value) is None
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
@@ -137,6 +141,7 @@ def _receptive_field(fields: Fields) -> tuple[int | str, ...]:
 
 
 def _strides(fields: Fields) -> tuple[int | str, ...]:
+    """Input pixels from one position to the next, by axis and input; fractions as text."""
     facts: list[int | str] = []
     for extent in _extents(fields):
         if isinstance(extent, str):
@@ -145,6 +150,39 @@ def _strides(fields: Fields) -> tuple[int | str, ...]:
         strides = extent.strides if isinstance(extent, Varying) else (extent.stride,)
         facts += [int(each) if each.denominator == 1 else str(each) for each in strides]
     return tuple(facts)
+
+
+def _offsets(fields: Fields) -> tuple[int | str, ...]:
+    """The first pixel that position 0 sees, by axis and input."""
+    facts: list[int | str] = []
+    for extent in _extents(fields):
+        offset = extent_words(extent)[2] if isinstance(extent, Varying) else None
+        if isinstance(extent, Field) and extent.offset is not None:
+            facts.append(extent.offset)
+        else:
+            facts.append(offset or extent_words(extent)[0])
+    return tuple(facts)
+
+
+_OF_FIELDS: Mapping[str, Callable[[Fields], tuple[int | str, ...]]] = {
+    "rf": _receptive_field,
+    "stride": _strides,
+    "offset": _offsets,
+}
+
+
+def _asked_of_fields(
+    network: "Network", facts_of: Callable[[Fields], tuple[int | str, ...]]
+) -> Callable[..., Each | None]:
+    """A function of a value's field of the inputs, or of what it sees `from` an inner value."""
+
+    def answer(value: Value, source: Value | None = None) -> Each | None:
+        if source is None:
+            return Each(facts_of(network.fields[value]))
+        seen = fields_from(source, network.graph)
+        return Each(facts_of(seen[value])) if value in seen else None
+
+    return answer
 
 
 def _extents(fields: Fields) -> list[Extent]:

@@ -44,7 +44,7 @@ class Names:
         self,
         values: MutableMapping[str, Any] | None = None,
         entry: Value | Poison | None = None,
-        functions: Mapping[str, Callable[[Value], Any]] = NOTHING,
+        functions: Mapping[str, Callable[..., Any]] = NOTHING,
         facts: Mapping[str, Any] = NOTHING,
         limits: Limits = DEFAULT,
     ) -> None:
@@ -74,8 +74,11 @@ def shape_of(value: Value) -> Shape:
 
 
 BUILD_FUNCTIONS: Mapping[str, Callable[[Value], Any]] = {"shape": shape_of}
-ANALYSIS_FUNCTIONS = ("rf", "stride", "aligned", "params", "macs")
+ANALYSIS_FUNCTIONS = ("rf", "stride", "offset", "aligned", "params", "macs")
 """Functions whose answers exist only once the network is built, so in `require` only."""
+
+RELATIVE_FUNCTIONS = ("rf", "stride", "offset")
+"""Those that can be asked `from` an inner value instead of the inputs."""
 
 _AXES = {
     2: {"batch": 0, "channels": 1, "features": 1},
@@ -243,17 +246,31 @@ def _apply(expression: ast.Application, names: Names) -> Any:
         known = [*names.functions, *ANALYSIS_FUNCTIONS, *_ARITHMETIC]
         message = f"there is no function `{name.text}`"
         raise Failed(unknown_name("E201", message, name.span, name.text, known))
-    if len(expression.arguments) != 1 or expression.arguments[0].name:
-        raise _failure("E204", f"`{name.text}` is asked of exactly one value", expression.span)
-    value = evaluate(expression.arguments[0].value, names)
+    asked, *others = expression.arguments or (None,)
+    sources = [each for each in others if each.name and each.name.text == "from"]
+    if asked is None or asked.name or len(sources) < len(others) or len(sources) > 1:
+        form = f"`{name.text}(x, from=y)`" if name.text in RELATIVE_FUNCTIONS else None
+        message = f"`{name.text}` is asked of exactly one value"
+        raise _failure("E204", message, expression.span, form)
+    value = _value_for(name.text, asked, names)
+    if not sources:
+        return names.functions[name.text](value)
+    if name.text not in RELATIVE_FUNCTIONS:
+        raise _failure("E203", f"`{name.text}` has no argument `from`", sources[0].span)
+    source = _value_for(name.text, sources[0], names)
+    answer = names.functions[name.text](value, source)
+    if answer is None:
+        message = f"`{value.name}` does not depend on `{source.name}`"
+        raise _failure("E216", message, expression.span)
+    return answer
+
+
+def _value_for(function: str, argument: ast.Argument, names: Names) -> Value:
+    value = evaluate(argument.value, names)
     if not isinstance(value, Value):
-        span = expression.arguments[0].span
-        raise _failure(
-            "E205",
-            f"`{name.text}` is asked of a value of the network, not of {text_of(value)}",
-            span,
-        )
-    return names.functions[name.text](value)
+        message = f"`{function}` is asked of a value of the network, not of {text_of(value)}"
+        raise _failure("E205", message, argument.span)
+    return value
 
 
 def _calculate(expression: ast.Application, names: Names) -> Any:

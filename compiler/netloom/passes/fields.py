@@ -8,56 +8,73 @@ from netloom.ir.dims import Dim, size, sizes
 from netloom.ir.equality import common_divisor
 from netloom.ir.field import Extent, Field, Fields, Varying
 from netloom.ir.graph import Graph, Value
-from netloom.ir.receptive import fields_of, itself, through
+from netloom.ir.receptive import NO_SIZES, fields_of, itself, through
 from netloom.ir.window import SizedShift
 
 Table = dict[Value, Fields]
+Sizes = Mapping[str, Dim]
 
 MAXIMUM_CASES = 256
 
 
-def fields(graph: Graph) -> Table:
-    """The receptive field of every value, for every input; one walk, linear in the layers."""
+def field_tables(graph: Graph) -> dict[str, Table]:
+    """The receptive field of every value, for every input; one walk, linear in the layers.
+
+    One table, under the empty title; or, where fields depend on the size of the input, one for each
+    remainder of that, under a title such as `h = 2, 4, …`.
+    """
+    cases = _cases(graph)
+    if len(cases) > 1:
+        return {title: _fields_at(graph, known) for title, known in cases.items()}
     table = {value: fields_of(value) for value in (*graph.inputs, *graph.targets)}
     for layer in graph.layers:
         for result in layer.results:
             table[result] = fields_of(result)
-    if not any(layer.op.shifts_by_size for layer in graph.layers):
-        return table
-    cases = list(fields_by_size(graph).values())
-    return {value: _merged([case[value] for case in cases]) for value in table} if cases else table
+    return {"": table}
+
+
+def for_all_sizes(tables: dict[str, Table]) -> Table:
+    """What is true for all sizes."""
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    cases = list(tables.values())
+    return {value: _merged([case[value] for case in cases]) for value in cases[0]}
 
 
 def fields_from(source: Value, graph: Graph) -> Table:
     """What each value that depends on an inner value sees of that: as if it were the input."""
+    return for_all_sizes(
+        {title: _fields_from(source, graph, known) for title, known in _cases(graph).items()}
+    )
+
+
+def _fields_from(source: Value, graph: Graph, known: Sizes) -> Table:
     table: Table = {source: itself(source)}
     for layer in graph.layers:
         if layer is source.layer:
             continue
         if any(operand in table for operand in layer.op.operands()):
             for result in layer.results:
-                table[result] = through(layer, result, lambda each: table.get(each, {}))
+                table[result] = through(layer, result, lambda each: table.get(each, {}), known)
     return table
 
 
-def fields_by_size(graph: Graph) -> dict[str, Table]:
-    """The fields for each remainder of the sizes on which some of them depend.
+def _cases(graph: Graph) -> dict[str, Sizes]:
+    """The remainders of sizes on which fields depend; a single case if there are none.
 
-    The keys say which: `h = 2, 4, 6, …`. Empty if there are more than `MAXIMUM_CASES`.
+    It stays a single one, too, if there would be more than `MAXIMUM_CASES`.
     """
     pads = [reach.pad for reach in _shifts(graph)]
     names = sorted({each.name for pad in pads for each in sizes(pad)})
     period = math.lcm(*(common_divisor(pad) for pad in pads))
-    if period ** len(names) > MAXIMUM_CASES:
-        return {}
-    tables = {}
+    if not names or period ** len(names) > MAXIMUM_CASES:
+        return {"": NO_SIZES}
+    cases: dict[str, Sizes] = {}
     for remainders in itertools.product(range(1, period + 1), repeat=len(names)):
         known = dict(zip(names, remainders, strict=True))
-        title = ", ".join(f"{name} = {r}, {r + period}, …" for name, r in known.items())
-        tables[title] = _fields_at(
-            graph, {name: period * size(name) + r - period for name, r in known.items()}
-        )
-    return tables
+        title = ", ".join(f"{name} = {first}, {first + period}, …" for name, first in known.items())
+        cases[title] = {name: period * size(name) + r - period for name, r in known.items()}
+    return cases
 
 
 def _shifts(graph: Graph) -> list[SizedShift]:
@@ -70,7 +87,7 @@ def _shifts(graph: Graph) -> list[SizedShift]:
     return found
 
 
-def _fields_at(graph: Graph, known: Mapping[str, Dim]) -> Table:
+def _fields_at(graph: Graph, known: Sizes) -> Table:
     table = {value: itself(value) for value in (*graph.inputs, *graph.targets)}
     for layer in graph.layers:
         for result in layer.results:
@@ -79,7 +96,6 @@ def _fields_at(graph: Graph, known: Mapping[str, Dim]) -> Table:
 
 
 def _merged(cases: list[Fields]) -> Fields:
-    """What is true for all sizes."""
     return {
         name: {axis: _common([case[name][axis] for case in cases]) for axis in axes}
         for name, axes in cases[0].items()

@@ -71,7 +71,7 @@ class _Copies:
     def layer(self, layer: Layer) -> Layer:
         """A layer whose operands have already been copied."""
         copied = Layer(self._name(layer.name), self._op(layer.op), layer.span)
-        copied.mentions = layer.mentions
+        copied.mentions, copied.unaligned = layer.mentions, layer.unaligned
         copied.results = tuple(
             Value(self._name(self.names[id(each)]), each.type, each.span, copied, each.index)
             for each in layer.results

@@ -110,6 +110,7 @@ class Stages:
             word,
             branches=(word, stage.body.span),
         )
+        layer.unaligned = stage.unaligned
         steps.append(layer)
         return layer.results
 
@@ -136,6 +137,7 @@ class Stages:
         layer = self.construction.place(
             op, naming.path(stage, kind), stage.kind.span, branches=spans
         )
+        layer.unaligned = stage.unaligned
         steps.append(layer)
         return layer.results
 
@@ -167,6 +169,7 @@ class Stages:
             word,
             branches=(stage.body.span, shortcut_span),
         )
+        layer.unaligned = stage.unaligned
         steps.append(layer)
         return layer.results
 

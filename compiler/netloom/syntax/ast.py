@@ -131,11 +131,15 @@ class Body(Record):
 
 
 class Join(Record):
-    """`concat { … }`, `add { … }`, `mul { … }`; each branch starts from the entering value."""
+    """`concat { … }`, `add { … }`, `mul { … }`; each branch starts from the entering value.
+
+    `unaligned` says that its paths are meant to look at different places.
+    """
 
     kind: Name
     arguments: tuple[Argument, ...]
     branches: tuple["Body", ...]
+    unaligned: bool
     span: Span
 
 
@@ -143,6 +147,7 @@ class Gate(Record):
     """`gate { … }`: multiplies what enters by what the body makes of it."""
 
     body: Body
+    unaligned: bool
     span: Span
 
 
@@ -152,6 +157,7 @@ class Residual(Record):
     condition: Expression | None
     body: Body
     shortcut: "Shortcut | None"
+    unaligned: bool
     span: Span
 
 

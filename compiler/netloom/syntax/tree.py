@@ -140,17 +140,24 @@ class TreeBuilder:
     def joining(self, span: Span, word: str) -> ast.Name:
         return ast.Name(word, span)
 
-    def join(self, span: Span, kind: ast.Name, arguments: Any, *branches: ast.Body) -> ast.Join:
-        return ast.Join(kind, arguments or (), branches, span)
+    def join(
+        self, span: Span, kind: ast.Name, unaligned: Any, arguments: Any, *branches: ast.Body
+    ) -> ast.Join:
+        return ast.Join(kind, arguments or (), branches, unaligned is not None, span)
+
+    def unaligned(self, span: Span, word: str) -> str:
+        return word
 
     def line(self, span: Span, pipeline: ast.Pipeline) -> ast.Body:
         return ast.Body((ast.Flow((), pipeline, span),), span)
 
-    def gate(self, span: Span, body: ast.Body) -> ast.Gate:
-        return ast.Gate(body, span)
+    def gate(self, span: Span, unaligned: Any, body: ast.Body) -> ast.Gate:
+        return ast.Gate(body, unaligned is not None, span)
 
-    def residual(self, span: Span, condition: Any, body: ast.Body, shortcut: Any) -> ast.Residual:
-        return ast.Residual(condition, body, shortcut, span)
+    def residual(
+        self, span: Span, unaligned: Any, condition: Any, body: ast.Body, shortcut: Any
+    ) -> ast.Residual:
+        return ast.Residual(condition, body, shortcut, unaligned is not None, span)
 
     def shortcut(self, span: Span, condition: Any, body: ast.Body) -> ast.Shortcut:
         return ast.Shortcut(condition, body, span)
