@@ -1,0 +1,265 @@
+"""What the analyses prove could be had for less: each suggestion with its numbers, none applied.
+
+A suggestion is a fact about the spec, not an opinion on it: what is proposed computes the same, or
+sees the same with fewer weights, or is never looked at.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from netloom.diagnostics import Span
+from netloom.ir.dims import Dim, evaluate, number
+from netloom.ir.field import Field
+from netloom.ir.graph import Graph, Layer, Value
+from netloom.ir.op import Op
+from netloom.ir.types import spatial_axes
+from netloom.ir.window import TransposedWindow
+from netloom.ops.activation import Relu
+from netloom.ops.conv import Conv, Deconv
+from netloom.ops.linear import Linear
+from netloom.ops.norm import BatchNorm
+from netloom.ops.pool import MaxPool
+from netloom.passes.cost import batch_size
+from netloom.passes.unread import unread_channels, unread_positions
+
+if TYPE_CHECKING:
+    from netloom.compile import Network
+
+
+class Suggestion(NamedTuple):
+    """One thing that could be had for less.
+
+    `saved_params` and `saved_macs` are for one call of `layer`, MACs for one sample.
+    """
+
+    kind: str
+    layer: Layer
+    message: str
+    saved_params: int = 0
+    saved_macs: Dim = 0
+
+    @property
+    def span(self) -> Span:
+        """Where the layer stands in the spec."""
+        return self.layer.span
+
+
+def suggestions(network: "Network") -> list[Suggestion]:
+    """All of them, in the order of the layers; one for each place of the spec and kind."""
+    found = [
+        *_smaller_kernels(network.graph),
+        *_fields_beyond_the_image(network),
+        *_biases_before_batchnorm(network.graph),
+        *_activations_before_pooling(network.graph),
+        *_linear_chains(network.graph),
+        *_uneven_deconvolutions(network.graph),
+        *_unread_channels(network),
+        *_unread_positions(network.graph),
+    ]
+    order = {id(layer): index for index, layer in enumerate(network.graph.layers)}
+    told: dict[tuple[str, Span], Suggestion] = {}
+    for each in sorted(found, key=lambda suggestion: order[id(suggestion.layer)]):
+        told.setdefault((each.kind, each.span), each)
+    return list(told.values())
+
+
+def _smaller_kernels(graph: Graph) -> Iterator[Suggestion]:
+    """A large window as several of three pixels, which see the same (Simonyan, Zisserman 2014)."""
+    for layer in graph.layers:
+        op = layer.op
+        if not isinstance(op, Conv) or op.stride != (1, 1) or op.dilation != (1, 1):
+            continue
+        (height, width), (top, left) = op.kernel, op.pad
+        times = (height - 1) // 2
+        if height != width or height % 2 == 0 or times < 2 or top != left or top not in (0, times):
+            continue
+        stack = _stacked(op, times)
+        params = sum(_learned(each) for each in stack)
+        if params >= _learned(op):
+            continue
+        macs = _for_one(graph, op.macs())
+        saved = macs - sum((_for_one(graph, each.macs()) for each in stack), start=0)
+        share = 100 * (1 - params / _learned(op))
+        message = (
+            f"{times} convolutions of 3x3 see the same {height}x{width} pixels of what enters with "
+            f"{params:,} instead of {_learned(op):,} weights, {share:.0f} % fewer"
+        )
+        yield Suggestion("smaller-kernels", layer, message, _learned(op) - params, saved)
+
+
+def _stacked(op: Conv, times: int) -> list[Conv]:
+    """As many convolutions of 3x3, one behind the other, with the channels of the large one."""
+    pad = (1, 1) if op.pad[0] else (0, 0)
+    stack: list[Conv] = []
+    x = op.x
+    for _ in range(times):
+        small = Conv(x=x, out=op.out, kernel=(3, 3), pad=pad, groups=op.groups, bias=op.bias)
+        stack.append(small)
+        x = Value("", small.result())
+    return stack
+
+
+def _fields_beyond_the_image(network: "Network") -> Iterator[Suggestion]:
+    """The first layers whose operand already sees the whole image, but which still look around."""
+    graph = network.graph
+    lengths = {
+        (value.name, axis): value.type.shape[index]
+        for value in graph.inputs
+        for axis, index in spatial_axes(value.type.rank).items()
+    }
+    beyond: list[Layer] = []
+    for layer in graph.layers:
+        operands = layer.op.operands()
+        if isinstance(layer.op, Conv) and _looks_around(layer.op) and len(operands) == 1:
+            seen = {
+                (name, axis): extent
+                for name, axes in network.fields[operands[0]].items()
+                for axis, extent in axes.items()
+            }
+            if seen and all(_covers(extent, lengths.get(key)) for key, extent in seen.items()):
+                beyond.append(layer)
+    if beyond:
+        first = beyond[0]
+        field = next(iter(network.fields[first.op.operands()[0]].values()))
+        sizes = "x".join(str(max(e.sizes)) for e in field.values() if isinstance(e, Field))
+        more = f", and so do {len(beyond) - 1} convolutions behind it" if beyond[1:] else ""
+        message = f"what enters already sees {sizes} pixels, more than the image has{more}"
+        yield Suggestion("beyond-the-image", first, message)
+
+
+def _looks_around(op: Conv) -> bool:
+    return max(op.kernel) > 1
+
+
+def _covers(extent: object, length: Dim | None) -> bool:
+    if not isinstance(extent, Field) or not isinstance(length, int) or not extent.is_bounded:
+        return False
+    return all(int(size) >= length for size in extent.sizes)
+
+
+def _biases_before_batchnorm(graph: Graph) -> Iterator[Suggestion]:
+    """A constant that the normalisation behind it takes away again (Ioffe, Szegedy 2015)."""
+    for layer, reader in _only_readers(graph):
+        op = layer.op
+        if isinstance(op, Conv | Deconv | Linear) and op.bias and isinstance(reader.op, BatchNorm):
+            message = (
+                f"`{reader.name}` subtracts the mean, and with it this bias: `bias=false` computes "
+                f"the same with {op.out:,} weights fewer"
+            )
+            yield Suggestion("bias-before-batchnorm", layer, message, op.out)
+
+
+def _activations_before_pooling(graph: Graph) -> Iterator[Suggestion]:
+    """The larger of two numbers is also the larger of what a monotone function makes of them."""
+    for layer, reader in _only_readers(graph):
+        pool = reader.op
+        if not isinstance(layer.op, Relu) or not isinstance(pool, MaxPool) or pool.indices:
+            continue
+        if layer.results[0].type.shape == reader.results[0].type.shape:
+            continue
+        before, after = layer.results[0].type.shape[1:], reader.results[0].type.shape[1:]
+        message = (
+            f"`maxpool -> relu` gives the same as `relu -> maxpool`, and computes "
+            f"{_product(after)} instead of {_product(before)} elements"
+        )
+        yield Suggestion("activation-before-pooling", layer, message)
+
+
+def _linear_chains(graph: Graph) -> Iterator[Suggestion]:
+    """Two linear layers with nothing between them are one, which may be the smaller thing."""
+    for layer, reader in _only_readers(graph):
+        first, second = layer.op, reader.op
+        if isinstance(first, Linear) and isinstance(second, Linear):
+            merged: Op = Linear(x=first.x, out=second.out, bias=first.bias or second.bias)
+        elif isinstance(first, Conv) and isinstance(second, Conv) and _is_pixelwise(second):
+            if first.groups > 1 or second.groups > 1:
+                continue
+            fields = {each.name: getattr(first, each.name) for each in first.signature()}
+            merged = Conv(**{**fields, "out": second.out, "bias": first.bias or second.bias})
+        else:
+            continue
+        before, after = _learned(first) + _learned(second), _learned(merged)
+        if after < before:
+            message = (
+                f"nothing stands between this and `{reader.name}`: together they compute what one "
+                f"layer would with {after:,} instead of {before:,} weights"
+            )
+            saved = first.macs() + second.macs() - merged.macs()
+            yield Suggestion("linear-chain", layer, message, before - after, _for_one(graph, saved))
+
+
+def _is_pixelwise(op: Conv) -> bool:
+    return (op.kernel, op.stride, op.pad) == ((1, 1), (1, 1), (0, 0))
+
+
+def _uneven_deconvolutions(graph: Graph) -> Iterator[Suggestion]:
+    """Outputs that are made of more inputs than their neighbours (Odena et al., Distill 2016)."""
+    for layer in graph.layers:
+        if not isinstance(layer.op, Deconv):
+            continue
+        for window in layer.op.window():
+            counts = sorted({len(window.taps(u)) for u in range(window.step)})
+            if len(counts) > 1:
+                fitting = _fitting_kernel(window)
+                message = (
+                    f"along an axis, outputs are sums over {' or '.join(map(str, counts))} inputs "
+                    f"in turn, which shows as a checkerboard; a kernel of {fitting} would be even"
+                )
+                yield Suggestion("uneven-deconvolution", layer, message)
+                break
+
+
+def _fitting_kernel(window: TransposedWindow) -> int:
+    return math.ceil(window.kernel / window.step) * window.step
+
+
+def _unread_channels(network: "Network") -> Iterator[Suggestion]:
+    for layer, unread in unread_channels(network.graph).items():
+        op = layer.op
+        if not isinstance(op, Conv | Linear) or (isinstance(op, Conv) and op.groups > 1):
+            continue
+        params = unread * (_learned(op) // op.out)
+        macs = network.costs[layer].macs
+        message = f"{unread} of its {op.out} channels are read by no head"
+        saved = macs * unread // op.out
+        yield Suggestion("unread-channels", layer, message, params, saved)
+
+
+def _unread_positions(graph: Graph) -> Iterator[Suggestion]:
+    for layer, share in unread_positions(graph).items():
+        message = (
+            f"{share} of the positions of `{layer.results[0].name}` are read by no layer: the "
+            "windows behind it step over them"
+        )
+        yield Suggestion("unread-positions", layer, message)
+
+
+def _only_readers(graph: Graph) -> Iterator[tuple[Layer, Layer]]:
+    """Each layer with a single result and reader that is no head's, and that reader."""
+    readers: dict[int, list[Layer]] = {}
+    for layer in graph.layers:
+        for value in layer.op.reads():
+            readers.setdefault(id(value), []).append(layer)
+    heads = {id(head.value) for head in graph.heads}
+    for layer in graph.layers:
+        if len(layer.results) == 1 and id(layer.results[0]) not in heads:
+            found = readers.get(id(layer.results[0]), [])
+            if len(found) == 1:
+                yield layer, found[0]
+
+
+def _learned(op: Op) -> int:
+    return sum(math.prod(each.shape) for each in op.params().values() if each.learned)
+
+
+def _for_one(graph: Graph, macs: Dim) -> Dim:
+    batch = batch_size(graph)
+    return evaluate(macs, {batch.name: 1}) if batch else macs
+
+
+def _product(shape: tuple[Dim, ...]) -> str:
+    total: Dim = 1
+    for dim in shape:
+        total = total * dim
+    return number(total)

@@ -1,0 +1,208 @@
+"""Suggestions: each is made where it is true, is silent where it is not, and its numbers hold."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from netloom.compile import Network, check
+from netloom.diagnostics import Source
+from netloom.emit.torch import module
+from netloom.ir.dims import evaluate_to_int
+from netloom.passes.suggestions import Suggestion, suggestions
+
+
+def network(body: str, shape: str = "N, 6, 2*h, 2*w") -> Network:
+    text = f"network net {{ input x: float32[{shape}]\n{body}\n}}"
+    return check(Source("net.loom", text)).networks["net"]
+
+
+def suggested(body: str, shape: str = "N, 6, 2*h, 2*w") -> list[Suggestion]:
+    return suggestions(network(body, shape))
+
+
+def kinds(body: str, shape: str = "N, 6, 2*h, 2*w") -> list[str]:
+    return [each.kind for each in suggested(body, shape)]
+
+
+def saved(body: str, better: str, shape: str = "N, 6, 2*h, 2*w") -> tuple[int, int]:
+    """Parameters and MACs that the second body has fewer, as the compiler counts both."""
+    before, after = network(body, shape).cost, network(better, shape).cost
+    sizes = {"N": 1, "h": 8, "w": 9}
+    macs = [evaluate_to_int(each.macs, sizes) for each in (before, after)]
+    return before.params - after.params, macs[0] - macs[1]
+
+
+def numbers(suggestion: Suggestion) -> tuple[int, int]:
+    return suggestion.saved_params, evaluate_to_int(suggestion.saved_macs, {"h": 8, "w": 9, "N": 1})
+
+
+PUT_RIGHT = [
+    (
+        "smaller-kernels",
+        "head y = conv(6, 5, pad=2)",
+        "head y = conv(6, 3, pad=1) -> conv(6, 3, pad=1)",
+    ),
+    (
+        "smaller-kernels",
+        "head y = conv(12, 7, pad=3, groups=2, bias=false)",
+        "repeat 3 { conv(12, 3, pad=1, groups=2, bias=false) } head y = relu",
+    ),
+    ("smaller-kernels", "head y = conv(6, 5)", "head y = conv(6, 3) -> conv(6, 3)"),
+    (
+        "bias-before-batchnorm",
+        "head y = conv(8, 3) -> batchnorm",
+        "head y = conv(8, 3, bias=false) -> batchnorm",
+    ),
+    (
+        "bias-before-batchnorm",
+        "head y = deconv(8, 2, stride=2) -> batchnorm",
+        "head y = deconv(8, 2, stride=2, bias=false) -> batchnorm",
+    ),
+    ("linear-chain", "head y = conv(40, 3) -> conv(4, 1)", "head y = conv(4, 3)"),
+    (
+        "linear-chain",
+        "global_avgpool -> flatten head y = linear(40) -> linear(3, bias=false)",
+        "global_avgpool -> flatten head y = linear(3)",
+    ),
+    (
+        "unread-channels",
+        "a, b = conv(8, 3) -> split(2) head y = a",
+        "a = conv(4, 3) head y = a",
+    ),
+    ("unread-channels", "conv(9, 1) -> relu a, b, c = split(3) head y = b", "head y = conv(3, 1)"),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "better"), PUT_RIGHT)
+def test_the_numbers_are_those_of_the_spec_put_right(kind: str, body: str, better: str) -> None:
+    (found,) = suggested(body)
+    assert found.kind == kind
+    assert numbers(found) == saved(body, better)
+    assert kind not in kinds(better)
+
+
+def test_smaller_kernels_see_the_same() -> None:
+    for kind, body, better in PUT_RIGHT[:3]:
+        assert kind == "smaller-kernels"
+        one, other = (network(each) for each in (body, better))
+        heads = [each.fields[each.graph.heads[0].value] for each in (one, other)]
+        assert heads[0] == heads[1]
+
+
+def test_smaller_kernels_are_named_with_their_weights() -> None:
+    (found,) = suggested("head y = conv(64, 5, pad=2, bias=false)", "N, 64, 28, 28")
+    assert "with 73,728 instead of 102,400 weights, 28 % fewer" in found.message
+    assert found.saved_macs == (102_400 - 73_728) * 28 * 28
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "head y = conv(6, 5, stride=2, pad=2)",
+        "head y = conv(6, 5, dilation=2, pad=4)",
+        "head y = conv(6, [5, 3], pad=[2, 1])",
+        "head y = conv(6, 4, pad=1)",
+        "head y = conv(6, 5, pad=1)",
+        "head y = conv(60, 5, pad=2)",  # from 6 to 60 channels two small ones have more weights
+        "head y = conv(8, 3, bias=false) -> batchnorm",
+        "a = conv(8, 3) b = a -> batchnorm head y = add { a  b }",
+        "head y = conv(8, 3) -> relu -> conv(4, 1)",
+        "head y = conv(2, 3) -> conv(40, 1)",
+        "head y = relu -> maxpool(3, 1, 1)",
+        "a, b = conv(8, 3) -> split(2) head y = concat { b a }",
+        "head y = deconv(6, 4, stride=2, pad=1)",
+        "head y = conv(6, 1, stride=2)",
+    ],
+)
+def test_silence_where_nothing_is_to_be_had(body: str) -> None:
+    assert not suggested(body)
+
+
+def outputs(net: Network, state: dict[str, Any], inputs: torch.Tensor) -> torch.Tensor:
+    emitted = module(net.graph).double().eval()
+    emitted.load_state_dict(state)
+    with torch.no_grad():
+        found: torch.Tensor = emitted(inputs)
+    return found
+
+
+def test_pooling_and_activation_can_be_exchanged() -> None:
+    (found,) = suggested("head y = relu -> maxpool(3, 2, pad=1)")
+    assert found.kind == "activation-before-pooling"
+    assert "6*h*w instead of 24*h*w elements" in found.message
+    inputs = torch.randn(2, 6, 10, 12, dtype=torch.float64)
+    one = outputs(network("head y = relu -> maxpool(3, 2, pad=1)"), {}, inputs)
+    other = outputs(network("head y = maxpool(3, 2, pad=1) -> relu"), {}, inputs)
+    assert torch.equal(one, other)
+
+
+def test_a_bias_before_batchnorm_changes_nothing_in_training() -> None:
+    emitted = module(network("c = conv(8, 3) head y = batchnorm").graph).double().train()
+    inputs = torch.randn(2, 6, 10, 12, dtype=torch.float64)
+    before = emitted(inputs)
+    with torch.no_grad():
+        emitted.c.bias.add_(torch.randn(8))
+    assert torch.allclose(emitted(inputs), before)
+
+
+def test_unread_channels_change_nothing() -> None:
+    net = network(
+        "c = conv(9, 1) -> relu\na, b, d = split(3)\nhead y = concat { a  d } -> conv(2, 1)"
+    )
+    (found,) = suggestions(net)
+    assert (found.kind, found.layer.name) == ("unread-channels", "c")
+    assert found.message == "3 of its 9 channels are read by no head"
+    emitted = module(net.graph).double().eval()
+    inputs = torch.randn(2, 6, 4, 4, dtype=torch.float64)
+    with torch.no_grad():
+        before = emitted(inputs)
+        emitted.c.weight[3:6] += 1
+        assert torch.equal(emitted(inputs), before)
+        emitted.c.weight[2] += 1
+        assert not torch.allclose(emitted(inputs), before)
+
+
+@pytest.mark.parametrize(
+    ("body", "shape", "share"),
+    [
+        ("conv(4, 3) head y = conv(2, 1, stride=2)", "N, 6, h, w", "3/4"),
+        ("conv(4, 3) head y = conv(2, [1, 2], stride=[3, 2])", "N, 6, h, w", "2/3"),
+        ("conv(4, 3) head y = maxpool(2)", "N, 6, 11, 10", "1/9"),
+        ("conv(4, 3, pad=1) head y = conv(2, 1, stride=3, dilation=1)", "N, 6, 5, 5", "21/25"),
+    ],
+)
+def test_unread_positions(body: str, shape: str, share: str) -> None:
+    (found,) = suggested(body, shape)
+    assert found.kind == "unread-positions"
+    assert found.message.startswith(f"{share} of the positions of `conv1`")
+
+
+def test_unread_positions_are_those_of_all_readers() -> None:
+    two = "a = conv(4, 3, pad=1) b = conv(4, %s) head y = add { b  { a -> conv(4, 1, stride=2) } }"
+    assert not suggested(two % "3, stride=2, pad=1")
+    assert kinds(two % "1, stride=2") == ["unread-positions"]
+    assert not suggested("a = conv(4, 3) b = maxpool(2) head a head y = b", "N, 6, 11, 10")
+
+
+def test_fields_beyond_the_image() -> None:
+    (found,) = suggested("repeat 9 { conv(6, 3, pad=1) } head y = relu", "N, 6, 9, 9")
+    assert found.layer.name == "repeat1.4"
+    assert "already sees 9x9 pixels, more than the image has, and so do 4" in found.message
+    assert not suggested("repeat 4 { conv(6, 3, pad=1) } head y = relu", "N, 6, 9, 9")
+    assert not suggested("repeat 9 { conv(6, 3, pad=1) } head y = relu", "N, 6, h, w")
+
+
+def test_uneven_deconvolutions() -> None:
+    (found,) = suggested("head y = deconv(6, 3, stride=2)")
+    assert "sums over 1 or 2 inputs in turn" in found.message
+    assert "a kernel of 4 would be even" in found.message
+
+
+def test_a_block_is_told_of_once() -> None:
+    text = """
+        block unit() { conv(8, 3, pad=1) -> batchnorm -> relu }
+        network net { input x: float32[N, 8, h, w] repeat 5 { unit } head y = relu }
+    """
+    found = suggestions(check(Source("net.loom", text)).networks["net"])
+    assert [each.kind for each in found] == ["bias-before-batchnorm"]
