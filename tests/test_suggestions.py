@@ -138,7 +138,7 @@ def test_pooling_and_activation_can_be_exchanged() -> None:
 
 
 def test_a_bias_before_batchnorm_changes_nothing_in_training() -> None:
-    emitted = module(network("c = conv(8, 3) head y = batchnorm").graph).double().train()
+    emitted: Any = module(network("c = conv(8, 3) head y = batchnorm").graph).double().train()
     inputs = torch.randn(2, 6, 10, 12, dtype=torch.float64)
     before = emitted(inputs)
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_unread_channels_change_nothing() -> None:
     (found,) = suggestions(net)
     assert (found.kind, found.layer.name) == ("unread-channels", "c")
     assert found.message == "3 of its 9 channels are read by no head"
-    emitted = module(net.graph).double().eval()
+    emitted: Any = module(net.graph).double().eval()
     inputs = torch.randn(2, 6, 4, 4, dtype=torch.float64)
     with torch.no_grad():
         before = emitted(inputs)

@@ -42,14 +42,13 @@ class Parameter(NamedTuple):
 
 def _once(name: str, rule: "Callable[[Op], Any]") -> "Callable[[Op], Any]":
     """A rule that is asked by several passes and answered once: an operator never changes."""
-    key = f"_{name}"
 
     @wraps(rule)
     def answer(self: "Op") -> Any:
-        known = self.__dict__
-        if key not in known:
-            known[key] = rule(self)
-        return known[key]
+        known = self.answers()
+        if name not in known:
+            known[name] = rule(self)
+        return known[name]
 
     return answer
 
@@ -73,6 +72,10 @@ class Op(Declared, family="operator"):
 
     identity_in_inference: ClassVar[bool] = False
     """Whether the operator only acts in training (dropout) and is left out of what is exported."""
+
+    def answers(self) -> dict[str, Any]:
+        """What its rules have answered so far; copies for other operands of equal types share it."""
+        return self.__dict__.setdefault("_answers", {})  # type: ignore[no-any-return]
 
     def result(self) -> Type:
         """Type of the result. Raises `Reject` where the operands or arguments do not fit."""

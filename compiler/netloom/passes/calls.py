@@ -175,7 +175,8 @@ class Calls:
             if copied:
                 copied.mentions = scope.mentions
                 return close(copied, copied.results, steps)
-        before = (len(construction.layers), len(construction.requirements), construction.nodes)
+        requirements, own_layers = len(construction.requirements), construction.own_layers
+        layers, nodes = len(construction.layers), construction.nodes
         deepest, construction.deepest = construction.deepest, 0
         construction.enter_block(block, stage.span)
         try:
@@ -194,17 +195,17 @@ class Calls:
         finally:
             construction.leave_block()
         results = close(scope, inner.returned or (inner.current,), steps)
-        layers, requirements, nodes = before
-        if len(construction.requirements) == requirements and not construction.failed:
-            made = Expanded(
+        is_like_others = (
+            len(construction.requirements) == requirements and construction.own_layers == own_layers
+        )
+        if scope.lines and is_like_others and not construction.failed:
+            self.expanded[key] = Expanded(
                 scope,
                 construction.layers[layers:],
                 read,
                 construction.nodes - nodes,
                 construction.deepest - construction.depth,
             )
-            if scope.lines and made.can_be_copied():
-                self.expanded[key] = made
         construction.deepest = max(deepest, construction.deepest)
         return results
 
@@ -251,6 +252,7 @@ class Calls:
         steps += placed
         made = placed[0] if placed else None
         if made and instance.first:
+            self.construction.own_layers += 1
             pair_weights(instance.first, made, instance, stage.span)
         elif made:
             instance.first, instance.first_span = made, stage.span

@@ -113,6 +113,9 @@ class Construction:
         self.heads: list[Head] = []
         self.layers: list[Layer] = []
         self.requirements: list[Requirement] = []
+        self.own_layers = 0
+        """Layers that are right at their place only: with weights of another layer, sizes that the
+        data decides, an index that belongs to one map, or an offset out of receptive fields."""
         self.failed = False
         self._diagnostics = diagnostics
         self._calls: list[tuple[ast.Block | ast.Network, Span]] = []
@@ -215,6 +218,8 @@ class Construction:
             for index, result_type in enumerate(result_types)
         )
         self.layers.append(layer)
+        if op.depends_on_fields or any(_is_own(each) for each in result_types):
+            self.own_layers += 1
         return layer
 
     def _with_own_sizes(self, op: Op, result_types: tuple[Type, ...]) -> tuple[Type, ...]:
@@ -252,6 +257,13 @@ class Construction:
             name = f"{wanted.name}{number}"
         self._data_sizes.add(name)
         return size(name, from_data=True)
+
+
+def _is_own(result: Type) -> bool:
+    """Whether a type speaks of one value: the map of an index, or a size that the data decides."""
+    return result.pooled_from is not None or any(
+        each.from_data for dim in result.shape if not isinstance(dim, int) for each in dim.sizes
+    )
 
 
 def close(scope: Scope, results: tuple[Current, ...], steps: list[Layer | Scope]) -> Results:

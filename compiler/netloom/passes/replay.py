@@ -3,7 +3,8 @@
 Deep networks are a few blocks called over and over: of the fifty bottlenecks of a ResNet-152, eight
 are different. What an expansion makes depends on the block, the constants that it is given and the
 types of the values that it reads, and on nothing else. The layers of an earlier call are therefore
-right for a later one, but for their names and the values that they read.
+right for a later one, but for their names and the values that they read. Calls in which something
+is of its own (`Construction.own_layers`) are not copied.
 """
 
 from typing import Any
@@ -35,15 +36,6 @@ class Expanded:
         self.blocks = _blocks_in(scope)
         # A name that is given to the call's result later is not the name of another call's.
         self.names = {id(value): value.name for layer in layers for value in layer.results}
-
-    def can_be_copied(self) -> bool:
-        """Whether nothing is its own: no weights that are shared, no sizes that data decides."""
-        return all(
-            layer.weights_of is layer
-            and not layer.op.depends_on_fields
-            and not any(_is_own(each.type) for each in layer.results)
-            for layer in self.layers
-        )
 
     def copy(
         self, path: str, read: list[Value], construction: Construction, span: Span
@@ -130,10 +122,3 @@ def _blocks_in(scope: Scope) -> set[int]:
         if isinstance(step, Scope):
             found |= _blocks_in(step)
     return found
-
-
-def _is_own(result: Type) -> bool:
-    """Whether a type speaks of one value: the map of an index, or a size that the data decides."""
-    return result.pooled_from is not None or any(
-        each.from_data for dim in result.shape if not isinstance(dim, int) for each in dim.sizes
-    )
