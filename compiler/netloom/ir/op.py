@@ -74,7 +74,7 @@ class Op(Declared, family="operator"):
     """Whether the operator only acts in training (dropout) and is left out of what is exported."""
 
     def answers(self) -> dict[str, Any]:
-        """What its rules have answered so far; copies for other operands of equal types share it."""
+        """What its rules have answered so far; shared by copies on operands of equal types."""
         return self.__dict__.setdefault("_answers", {})  # type: ignore[no-any-return]
 
     def result(self) -> Type:
