@@ -1,7 +1,7 @@
 """The table of `netloom explain`, as wide as the terminal allows."""
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +24,12 @@ COLUMNS = (
 
 WORDS = ("value", "operator", "shape", "note")
 """Columns of words; all others are numbers and stand to the right."""
+
+FORMULAS = ("MACs", "bytes")
+"""Columns whose cells may be long."""
+
+FORMULA_WIDTH = 36
+"""On a terminal longer formulas are broken."""
 
 GAP = 3
 """Blanks between columns, as many as the table sets."""
@@ -52,7 +58,8 @@ def print_table(explained: Explained, rows: list[Row], width: int | None) -> Non
     totals = _totals(explained)
     columns = [each for each in COLUMNS if any(each in cells for cells, _ in (*lines, *totals))]
     left_out = _too_many(columns, lines + totals, width) if width else []
-    table = _table([each for each in columns if each not in left_out], lines, totals)
+    shown = [each for each in columns if each not in left_out]
+    table = _table(shown, lines, totals, FORMULA_WIDTH if width else None)
     _print(Text(_title(explained)), table)
     if left_out:
         _print(Text(f"  not shown for want of width: {', '.join(left_out)}\n"))
@@ -101,7 +108,11 @@ def _totals(explained: Explained) -> Lines:
 def _too_many(columns: list[str], lines: Lines, width: int) -> list[str]:
     """The columns to leave out, so that the others fit into a width as far as they can."""
     widths = {
-        name: GAP + max(len(name), *(len(cells.get(name, "")) for cells, _ in lines))
+        name: GAP
+        + min(
+            max(len(name), *(len(cells.get(name, "")) for cells, _ in lines)),
+            FORMULA_WIDTH if name in FORMULAS else width,
+        )
         for name in columns
     }
     room = width - GAP - sum(each for name, each in widths.items() if name not in SPARED)
@@ -114,10 +125,12 @@ def _too_many(columns: list[str], lines: Lines, width: int) -> list[str]:
     return left_out
 
 
-def _table(columns: list[str], lines: Lines, totals: Lines) -> Table:
+def _table(columns: list[str], lines: Lines, totals: Lines, formula_width: int | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in columns:
-        table.add_column(name, justify="left" if name in WORDS else "right", no_wrap=True)
+        justify: JustifyMethod = "left" if name in WORDS else "right"
+        longest = formula_width if name in FORMULAS else None
+        table.add_column(name, justify=justify, max_width=longest, no_wrap=longest is None)
     for section in (lines, totals):
         for cells, style in section:
             table.add_row(*(Text(cells.get(name, "")) for name in columns), style=style)
@@ -150,10 +163,10 @@ def _peak_words(peaks: tuple[Peak, ...]) -> str:
     if len(peaks) > MOST_PEAKS:
         return _one_of_many(peaks)
     sums = ", ".join(number(peak.bytes) for peak in peaks)
-    layers = " or ".join(f"`{peak.layer.name}`" for peak in peaks if peak.layer)
-    while_running = f", while {layers} runs" if layers else ""
+    made = " or ".join(f"`{peak.made}`" for peak in peaks if peak.made)
+    when = f", when {made} is made" if made else ""
     largest = sums if len(peaks) == 1 else f"max({sums})"
-    return f"{largest} bytes of activations at the peak{while_running}"
+    return f"{largest} bytes of activations at the peak{when}"
 
 
 def _one_of_many(peaks: tuple[Peak, ...]) -> str:
@@ -163,6 +176,6 @@ def _one_of_many(peaks: tuple[Peak, ...]) -> str:
     peak = max(peaks, key=lambda each: evaluate_to_int(each.bytes, large))
     at = ", ".join(f"{name} = {number(size)}" for name, size in large.items())
     return (
-        f"{_peak_words((peak,))} at {at}; {len(peaks) - 1} other moments may be the peak "
-        f"at other sizes, and `--size` gives theirs"
+        f"at {at}: {_peak_words((peak,))}; {len(peaks) - 1} other moments may be the peak "
+        f"at other sizes, for which there is `--size`"
     )

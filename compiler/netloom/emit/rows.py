@@ -9,6 +9,7 @@ from netloom.ir.graph import Layer, Scope, Value
 from netloom.ir.types import Shape
 from netloom.passes.cost import costs, own_parameters, total_of
 from netloom.passes.memory import Memory, memory
+from netloom.passes.sizes import free_sizes
 
 Use = Literal["both", "train", "infer", "unused"]
 """Whether training, the exported graph, both or neither have a layer."""
@@ -33,15 +34,17 @@ class Explained(NamedTuple):
 
 def explained(network: Network, sizes: Mapping[str, int]) -> Explained:
     """The network with everything that depends on sizes at those that are given."""
-    at_sizes = network._replace(costs=costs(network.graph, sizes)) if sizes else network
-    return Explained(at_sizes, sizes, memory(network.graph, sizes))
+    own = {name: sizes[name] for name in free_sizes(network.graph) if name in sizes}
+    at_sizes = network._replace(costs=costs(network.graph, own)) if own else network
+    return Explained(at_sizes, own, memory(network.graph, own))
 
 
 class Row(NamedTuple):
     """A value, or a scope with the sums of what is in it; MACs and bytes are for one sample.
 
     `depth` counts the scopes around it, `label` is its name without them. `value` is the value of
-    a layer, and what comes out of a scope where that is one value.
+    a layer, and what comes out of a scope where that is one value. `shared_with` is the row that
+    counts the weights which this one uses too.
     """
 
     depth: int
@@ -138,7 +141,7 @@ class _Rows:
                 self.costs[layer].macs if first else 0,
                 self.memory.values[value],
                 self.uses[layer],
-                None if owner is layer else owner.name,
+                None if owner is layer else owner.results[0].name,
             )
 
     def _of_scope(self, scope: Scope, around: Scope, depth: int, inside: list[Row]) -> Row:

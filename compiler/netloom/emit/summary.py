@@ -45,10 +45,7 @@ def _memory_json(explained: Explained) -> dict[str, Any]:
     return {
         "weights": PARAMETER_BYTES * explained.network.cost.params,
         "training": _plain(memory.training),
-        "inference": [
-            {"bytes": _plain(peak.bytes), "at": peak.layer.name if peak.layer else None}
-            for peak in memory.peaks
-        ],
+        "inference": [{"bytes": _plain(peak.bytes), "at": peak.made} for peak in memory.peaks],
     }
 
 

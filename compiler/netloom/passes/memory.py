@@ -25,6 +25,11 @@ class Peak(NamedTuple):
     bytes: Dim
     layer: Layer | None
 
+    @property
+    def made(self) -> str | None:
+        """The name of the (first) value that is made then."""
+        return self.layer.results[0].name if self.layer else None
+
 
 class Memory(NamedTuple):
     """Bytes of activations for one sample.

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from netloom.diagnostics import Diagnostic, Failed, did_you_mean
-from netloom.ir.dims import Dim, evaluate, number, sizes
-from netloom.ir.graph import Graph, Value
+from netloom.ir.dims import evaluate, number, sizes
+from netloom.ir.graph import Graph
 from netloom.ir.types import shape_text
 from netloom.passes.cost import batch_size
 
@@ -47,22 +47,14 @@ def _unknown(name: str, known: set[str], graphs: tuple[Graph, ...]) -> Diagnosti
     message = f"{of} no free size `{name}`"
     if any((batch := batch_size(graph)) and batch.name == name for graph in graphs):
         message = f"`{name}` counts samples, and costs are given for one"
-    if not known:
-        help = "leave `--size` out: all sizes are numbers already"
-    else:
-        help = did_you_mean(name, known)
-    return Diagnostic("E203", message, help=help)
+    nothing = "leave `--size` out: all sizes are numbers already"
+    return Diagnostic("E203", message, help=did_you_mean(name, known) if known else nothing)
 
 
 def _refuse_empty(graph: Graph, given: dict[str, int]) -> None:
     for value in (*graph.inputs, *(result for layer in graph.layers for result in layer.results)):
-        shape = at(value, given)
+        shape = tuple(evaluate(dim, given) for dim in value.type.shape)
         if any(isinstance(dim, int) and dim < 1 for dim in shape):
             sizes_text = ", ".join(f"{name} = {number(size)}" for name, size in given.items())
             message = f"at {sizes_text} nothing is left of `{value.name}`: {shape_text(shape)}"
             raise Failed(Diagnostic("E209", message, value.span, help="larger sizes"))
-
-
-def at(value: Value, given: dict[str, int]) -> tuple[Dim, ...]:
-    """The shape of a value with some sizes given."""
-    return tuple(evaluate(dim, given) for dim in value.type.shape)
