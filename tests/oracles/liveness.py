@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-WIDTHS = {TensorProto.FLOAT: 4, TensorProto.INT64: 8, TensorProto.BOOL: 1}
+WIDTHS: dict[int, int] = {TensorProto.FLOAT: 4, TensorProto.INT64: 8, TensorProto.BOOL: 1}
 
 
 NOTES = (torch.ops.aten.empty_like.default,)
@@ -47,7 +47,7 @@ class _Log(TorchDispatchMode):
     """Every operation on what was computed from the inputs; views of weights are none."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive: list[Tensor] = []  # held, so that no two have one id
         self.sizes: dict[str, int] = {}
         self.steps: list[Step] = []
