@@ -37,14 +37,15 @@ def test_memory_by_hand() -> None:
     network = built(
         "network net { input x: float32[N, 2, 8, 8]\n"
         "wide = conv(16, 1)\nresidual { relu -> dropout -> tanh }\n"
-        "head y = global_avgpool -> flatten\ntrain head early = wide -> flatten }"
+        "head y = global_avgpool -> flatten\ntrain head early = wide -> relu -> flatten }"
     )
     found = memory(network.graph)
     image, wide = 4 * 2 * 64, 4 * 16 * 64
     # The residual holds `wide` beside the operand and the result of tanh.
     assert [(each.bytes, each.made) for each in found.peaks] == [(3 * wide, "tanh1")]
-    # conv, relu, dropout, tanh, add, flatten; the two of `y` have one number a channel.
-    assert found.training == image + 6 * wide + 2 * 4 * 16
+    # conv, relu, dropout, tanh, add, and in training relu, flatten; the two of `y` have one
+    # number a channel.
+    assert found.training == image + 7 * wide + 2 * 4 * 16
 
 
 def test_element_types_have_their_widths() -> None:
@@ -54,6 +55,17 @@ def test_element_types_have_their_widths() -> None:
     )
     sizes = {value.name: size for value, size in memory(network.graph).values.items()}
     assert (sizes["pooled"], sizes["where"]) == (4 * 3 * 16, 8 * 3 * 16)
+
+
+def test_a_result_that_nobody_reads_is_there_while_it_is_made() -> None:
+    text = (
+        "network net {{ input x: float32[N, 3, 8, 8]\n"
+        "pooled, where = maxpool(2, indices=true)\nhead y = pooled -> upsample({factor}) }}"
+    )
+    pooled, where = 4 * 3 * 16, 8 * 3 * 16
+    for factor, most in ((1, 4 * 3 * 64 + pooled + where), (4, pooled + 16 * pooled)):
+        (found,) = memory(built(text.format(factor=factor)).graph).peaks
+        assert found.bytes == most
 
 
 def test_a_head_is_held_to_the_end_and_dropout_costs_nothing() -> None:
