@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from netloom.compile import Network, Spec, check_file
 from netloom.emit import onnx as emit_onnx
 from netloom.emit import torch as emit_torch
+from netloom.emit.rows import explained
+from netloom.emit.summary import network_json
+from netloom.ir.dims import evaluate_to_int
+from netloom.passes.admissible import small_sizes
+from netloom.passes.memory import memory
 from netloom.runtime.verify import randomised, verify
+from oracles.liveness import bytes_made, peak_when_run
+from oracles.work import count_macs
 from specimens import ROOT, SPECS
 
 ZOO = sorted(set((ROOT / "specs").glob("*.loom")) - set(SPECS))
@@ -27,6 +34,12 @@ CHECKED: dict[Path, Spec] = {path: check_file(path) for path in ZOO}
 NETWORKS: dict[str, Network] = {
     name: network for spec in CHECKED.values() for name, network in spec.networks.items()
 }
+
+EVERY: dict[str, Network] = {
+    **NETWORKS,
+    **{name: network for path in SPECS for name, network in check_file(path).networks.items()},
+}
+"""Those that are small enough for any test, too."""
 
 models = torchvision.models
 
@@ -105,6 +118,49 @@ def test_parameters_are_those_of_torchvision(name: str) -> None:
         if parameter.learned
     ]
     assert _shapes(own) == _shapes([tuple(each.shape) for each in theirs.parameters()])
+
+
+DECOMPOSED = {"alexnet_2012", "googlenet", "convnext_tiny", "efficientnet_b0"}
+"""Those with layers that PyTorch writes as several operations: lrn, layernorm, drop_path."""
+
+
+def _without_memory(
+    network: Network, sizes: dict[str, int], batch: int
+) -> tuple[nn.Module, Tensor]:
+    """The emitted network and an image, which have shapes only."""
+    (image,) = network.graph.inputs
+    shape = [evaluate_to_int(dim, {**sizes, "N": batch}) for dim in image.type.shape]
+    with torch.device("meta"):
+        module = emit_torch.module(network.graph)
+        return module.to("meta"), torch.empty(shape)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_explain_states_the_macs_that_pytorch_counts(name: str) -> None:
+    network = EVERY[name]
+    for sizes in small_sizes(network.graph):
+        own, image = _without_memory(network, sizes, 1)
+        module = _on_meta(name) if name in IN_TORCHVISION else own
+        stated = network_json(explained(network, sizes))
+        assert stated["macs"] == count_macs(module.eval(), [image])
+        assert stated["macs"] == sum(row["macs"] for row in stated["values"] if _exported(row))
+        counted = sum(row["params"] for row in stated["values"] if _exported(row))
+        assert stated["params"] == counted == network.cost.params
+
+
+def _exported(row: dict[str, Any]) -> bool:
+    return row["mode"] in ("both", "infer")
+
+
+@pytest.mark.parametrize("name", sorted(EVERY.keys() - DECOMPOSED))
+def test_memory_is_what_pytorch_makes(name: str) -> None:
+    network = EVERY[name]
+    sizes = list(small_sizes(network.graph))[-1]
+    stated = memory(network.graph, sizes)
+    module, image = _without_memory(network, sizes, 1)
+    assert [each.bytes for each in stated.peaks] == [peak_when_run(module.eval(), [image])]
+    module, images = _without_memory(network, sizes, 2)
+    assert 2 * stated.training == bytes_made(module.train(), [images])
 
 
 @pytest.mark.parametrize("name", IN_THE_LITERATURE)

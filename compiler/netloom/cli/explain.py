@@ -1,12 +1,56 @@
-"""`netloom explain`: shapes, receptive fields and cost, value by value."""
+"""`netloom explain`: what every value is, what it sees and what it costs."""
 
-from typing import TYPE_CHECKING
+import shutil
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from netloom.cli.app import Json, app, print_json, reporting
 from netloom.cli.arguments import LimitTexts, NetworkName, Settings, SpecPath
 
 if TYPE_CHECKING:
-    from netloom.compile import Network
+    from netloom.emit.rows import Explained, Row
+
+
+class Order(StrEnum):
+    """What the rows of a list are put in order by."""
+
+    PARAMS = "params"
+    MACS = "macs"
+    MEMORY = "memory"
+    NAME = "name"
+
+
+Depth = Annotated[
+    int | None,
+    typer.Option(
+        "--depth",
+        min=1,
+        metavar="LEVELS",
+        help="Fold what lies deeper: 1 shows what the network's own lines place.",
+        show_default=False,
+    ),
+]
+Sort = Annotated[
+    Order | None,
+    typer.Option(
+        "--sort",
+        help="A list instead of a tree, the most expensive value first; free sizes count as 1,000.",
+        show_default=False,
+    ),
+]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--size",
+        metavar="NAME=NUMBER,…",
+        help="Put numbers for free sizes, e.g. `h=7,w=7`.",
+        show_default=False,
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the values as CSV.")]
 
 
 @app.command()
@@ -15,64 +59,62 @@ def explain(
     network: NetworkName = None,
     set: Settings = None,
     limit: LimitTexts = None,
+    size: Sizes = None,
+    depth: Depth = None,
+    sort: Sort = None,
+    csv: Csv = False,
     json: Json = False,
 ) -> None:
-    """Show every value: operator, shape, receptive field, stride, offset, parameters, MACs."""
+    """Show what every value is, what it sees and what it costs, scope by scope.
+
+    MACs and the bytes of activations are for one sample.
+    """
+    _refuse_together({"--json": json, "--depth": depth, "--sort": sort})
+    _refuse_together({"--csv": csv, "--depth": depth, "--json": json})
+    _refuse_together({"--sort": sort, "--depth": depth})
     from netloom.compile import check_file, chosen
-    from netloom.emit.summary import explain_json
+    from netloom.emit.rows import explained
+    from netloom.emit.summary import csv_heading, csv_lines, network_json
     from netloom.limits import raised
+    from netloom.passes.sizes import given_sizes
 
     with reporting(json):
         checked = check_file(spec, set or (), raised(limit or ()))
         names = [chosen(checked, network)] if network else list(checked.networks)
-        if json:
-            document = explain_json(checked)
-            document["networks"] = {name: document["networks"][name] for name in names}
-            print_json(document)
-            return
-        for name in names:
-            _print_table(checked.networks[name])
+        networks = [checked.networks[name] for name in names]
+        given = given_sizes(size or (), [each.graph for each in networks])
+    shown = [explained(each, given) for each in networks]
+    if json:
+        print_json({"networks": {each.network.graph.name: network_json(each) for each in shown}})
+    elif csv:
+        print(csv_heading())
+        for each in shown:
+            print("\n".join(csv_lines(each, _list(each, sort))))
+    else:
+        _print_tables(shown, sort, depth)
 
 
-def _print_table(network: "Network") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _refuse_together(options: dict[str, object]) -> None:
+    """Refuses the first option beside any of the others, which it leaves no room for."""
+    (first, is_given), *others = options.items()
+    for other, also in others:
+        if is_given and also:
+            raise typer.BadParameter(f"it does not go with {other}", param_hint=first)
 
-    from netloom.emit.summary import field_words
-    from netloom.ir.dims import number
-    from netloom.ir.types import shape_text
 
-    graph = network.graph
-    inputs = ", ".join(f"{value.name}: {value.type}" for value in graph.inputs)
-    table = Table(title=f"{graph.name}    {inputs}", box=box.SIMPLE_HEAD, title_justify="left")
-    for heading in ("value", "operator", "shape"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("field", "stride", "offset", "parameters", "MACs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    exported = {id(layer) for layer in graph.layers_in("infer")}
-    heads = {id(head.value): head.mode for head in graph.heads}
-    for layer in graph.layers:
-        for value in layer.results:
-            cost = network.costs[layer]
-            counted = value.index == 0
-            params = number(cost.params) if cost.params and counted else ""
-            macs = number(cost.macs) if cost.macs != 0 and counted else ""
-            row = (
-                value.name,
-                layer.op.name,
-                shape_text(value.type.shape),
-                *field_words(network.fields[value]),
-                params,
-                macs,
-            )
-            style = "bold" if id(value) in heads else ("" if id(layer) in exported else "dim")
-            table.add_row(*(Text(cell) for cell in row), style=style)
-    table.add_section()
-    total = ["exported", "", "", "", "", "", number(network.cost.params), number(network.cost.macs)]
-    table.add_row(*total, style="bold")
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=240)  # a file or pipe has no width to fit
-    console.print(table)
+def _list(explained: "Explained", sort: Order | None) -> "list[Row]":
+    """The values of a network, in order."""
+    from netloom.emit.rows import flat, ordered, tree
+
+    rows = flat(tree(explained))
+    return ordered(rows, sort.value) if sort else rows
+
+
+def _print_tables(shown: "list[Explained]", sort: Order | None, depth: int | None) -> None:
+    from netloom.cli.table import print_table
+    from netloom.emit.rows import folded, tree
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for each in shown:
+        rows = _list(each, sort) if sort else tree(each)
+        print_table(each, folded(rows, depth) if depth else rows, width)

@@ -1,43 +1,77 @@
-"""Text and plain data about a checked spec: what `explain`, `check` and `--emit` print."""
+"""The analyses of a network as data for other programs; `docs/json.md` describes both forms."""
 
+import csv
+import io
+from collections.abc import Iterable
 from typing import Any
 
-from netloom.compile import Network, Spec
+from netloom.emit.rows import Explained, Row, flat, tree
+from netloom.emit.words import field_words
 from netloom.ir.dims import Dim
-from netloom.ir.field import Extent, Fields, Varying, extent_words
-from netloom.ir.graph import Value
+from netloom.ir.field import Extent, Fields, Varying
+from netloom.ir.graph import Scope, Value
+from netloom.ir.types import shape_text
+from netloom.passes.memory import PARAMETER_BYTES
+
+COLUMNS = (
+    *("network", "name", "operator", "shape", "dtype", "field", "stride", "offset"),
+    *("params", "macs", "memory", "mode", "shared_with"),
+)
+"""The columns of the CSV form."""
 
 
-def explain_json(spec: Spec) -> dict[str, Any]:
-    """The analyses of a spec as plain data; `docs/json.md` describes it."""
-    return {"networks": {name: _network_json(each) for name, each in spec.networks.items()}}
-
-
-def _network_json(network: Network) -> dict[str, Any]:
-    graph = network.graph
+def network_json(explained: Explained) -> dict[str, Any]:
+    """One network as plain data."""
+    network, graph = explained.network, explained.network.graph
+    rows = tree(explained)
     return {
         "params": network.cost.params,
         "macs": _plain(network.cost.macs),
-        "inputs": [_value_json(value) for value in graph.inputs],
-        "targets": [_value_json(value) for value in graph.targets],
+        "memory": _memory_json(explained),
+        "sizes": dict(explained.sizes),
+        "inputs": [_value_json(explained, value) for value in graph.inputs],
+        "targets": [_value_json(explained, value) for value in graph.targets],
         "heads": [
-            {**_value_json(head.value), "name": head.name, "mode": head.mode}
+            {**_value_json(explained, head.value), "name": head.name, "mode": head.mode}
             for head in graph.heads
         ],
-        "values": [
-            {
-                "name": value.name,
-                "layer": layer.name,
-                "op": layer.op.name,
-                "shape": [_plain(dim) for dim in value.type.shape],
-                "dtype": value.type.dtype,
-                "params": network.costs[layer].params if value.index == 0 else 0,
-                "macs": _plain(network.costs[layer].macs) if value.index == 0 else 0,
-                "rf": fields_json(network.fields[value]),
-            }
-            for layer in graph.layers
-            for value in layer.results
-        ],
+        "scopes": [_scope_json(row) for row in rows if row.is_scope],
+        "values": [_row_json(explained, row) for row in flat(rows)],
+    }
+
+
+def _memory_json(explained: Explained) -> dict[str, Any]:
+    memory = explained.memory
+    return {
+        "weights": PARAMETER_BYTES * explained.network.cost.params,
+        "training": _plain(memory.training),
+        "inference": [{"bytes": _plain(peak.bytes), "at": peak.made} for peak in memory.peaks],
+    }
+
+
+def _scope_json(row: Row) -> dict[str, Any]:
+    assert isinstance(row.step, Scope)
+    return {"name": row.name, "kind": row.step.kind, "block": row.step.block, **_cost_json(row)}
+
+
+def _row_json(explained: Explained, row: Row) -> dict[str, Any]:
+    assert row.value
+    return {
+        **_value_json(explained, row.value),
+        "layer": row.step.name,
+        "op": row.operator,
+        **_cost_json(row),
+        "rf": fields_json(explained.network.fields[row.value]),
+    }
+
+
+def _cost_json(row: Row) -> dict[str, Any]:
+    return {
+        "params": row.params,
+        "macs": _plain(row.macs),
+        "memory": _plain(row.memory),
+        "mode": row.use,
+        "shared_with": row.shared_with,
     }
 
 
@@ -62,8 +96,8 @@ def _extent_json(extent: Extent) -> Any:
     }
 
 
-def _value_json(value: Value) -> dict[str, Any]:
-    shape = [_plain(dim) for dim in value.type.shape]
+def _value_json(explained: Explained, value: Value) -> dict[str, Any]:
+    shape = [_plain(dim) for dim in explained.shape(value)]
     return {"name": value.name, "dtype": value.type.dtype, "shape": shape}
 
 
@@ -71,26 +105,34 @@ def _plain(dim: Dim) -> int | str:
     return dim if isinstance(dim, int) else str(dim)
 
 
-def field_words(fields: Fields) -> tuple[str, str, str]:
-    """Size, stride and offset of a field, in as few words as say it.
+def csv_heading() -> str:
+    """The first line of the CSV form."""
+    return _csv_line(COLUMNS)
 
-    Axes that agree are told once, others as `3x5` in the order of the axes; sizes of different
-    phases are joined by `|`. With several inputs each is named.
-    """
-    columns: list[tuple[str, str, str]] = []
-    for name, axes in fields.items():
-        prefix = f"{name}: " if len(fields) > 1 else ""
-        words = [extent_words(extent) for extent in axes.values()]
-        size, stride, offset = (
-            (_joined(column) for column in zip(*words, strict=True)) if words else ("", "", "")
-        )
-        columns.append((prefix + size if size else "", stride, offset))
+
+def csv_lines(explained: Explained, rows: Iterable[Row]) -> list[str]:
+    """A line for each row, which are those of values, in the order of `COLUMNS`."""
+    return [_csv_line(_cells(explained, row)) for row in rows]
+
+
+def _cells(explained: Explained, row: Row) -> tuple[object, ...]:
+    assert row.value
     return (
-        ", ".join(column[0] for column in columns if column[0]),
-        ", ".join(column[1] for column in columns if column[1]),
-        ", ".join(column[2] for column in columns if column[2]),
+        explained.network.graph.name,
+        row.name,
+        row.operator,
+        shape_text(explained.shape(row.value)),
+        row.value.type.dtype,
+        *field_words(explained.network.fields[row.value]),
+        row.params,
+        row.macs,
+        row.memory,
+        row.use,
+        row.shared_with or "",
     )
 
 
-def _joined(words: tuple[str, ...]) -> str:
-    return words[0] if len(set(words)) == 1 else "x".join(words)
+def _csv_line(cells: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()

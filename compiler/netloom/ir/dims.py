@@ -13,6 +13,7 @@ Sizes are integers of at least 1.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -163,8 +164,8 @@ def size(name: str, from_data: bool = False) -> Symbolic:
 
 
 def number(dim: Dim) -> str:
-    """A count for people: whole numbers in groups of three."""
-    return f"{dim:,}" if isinstance(dim, int) else str(dim)
+    """A count for people: whole numbers in groups of three, also those in front of sizes."""
+    return re.sub(r"\b\d+\b", lambda digits: f"{int(digits[0]):,}", str(dim))
 
 
 def ceil_divide(dividend: Dim, divisor: int) -> Dim:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from netloom.ir.dims import Dim, Size, Symbolic, evaluate, sizes
 from netloom.ir.graph import Graph, Layer
@@ -14,10 +15,9 @@ class Cost:
         self.params, self.macs = params, macs
 
 
-def costs(graph: Graph) -> dict[Layer, Cost]:
-    """The cost of every layer; the batch, if it is free, is taken as 1."""
-    batch = batch_size(graph)
-    one = {batch.name: 1} if batch else {}
+def costs(graph: Graph, given: Mapping[str, int] | None = None) -> dict[Layer, Cost]:
+    """The cost of every layer, with some free sizes given; a free batch is taken as 1."""
+    known = {**(given or {}), **one_sample(graph)}
     for_one: dict[Dim, Dim] = {0: 0}
     free = Cost()
     found = {}
@@ -27,10 +27,16 @@ def costs(graph: Graph) -> dict[Layer, Cost]:
             found[layer] = free
             continue
         if macs not in for_one:
-            for_one[macs] = evaluate(macs, one)
+            for_one[macs] = evaluate(macs, known)
         learned = sum(math.prod(p.shape) for p in params.values() if p.learned)
         found[layer] = Cost(learned, for_one[macs])
     return found
+
+
+def one_sample(graph: Graph) -> dict[str, int]:
+    """What to put for the batch, if it is free."""
+    batch = batch_size(graph)
+    return {batch.name: 1} if batch else {}
 
 
 def batch_size(graph: Graph) -> Size | None:
@@ -52,8 +58,17 @@ def batch_size(graph: Graph) -> Size | None:
 def total(layers: list[Layer], table: dict[Layer, Cost]) -> Cost:
     """The cost of some layers together; weights that several of them share count once."""
     owners = {id(layer.weights_of): table[layer].params for layer in layers}
-    macs: Dim = 0
-    times = Counter(table[layer].macs for layer in layers)
-    for each, count in times.items():
-        macs = macs + each * count
-    return Cost(sum(owners.values()), macs)
+    return Cost(sum(owners.values()), total_of(table[layer].macs for layer in layers))
+
+
+def own_parameters(layer: Layer, table: dict[Layer, Cost]) -> int:
+    """The parameters that a layer brings along: none where it uses those of another."""
+    return table[layer].params if layer.weights_of is layer else 0
+
+
+def total_of(dims: Iterable[Dim]) -> Dim:
+    """The sum of many dimensions, most of which are the same few."""
+    found: Dim = 0
+    for dim, times in Counter(dims).items():
+        found = found + dim * times
+    return found
