@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from netloom.ir.window import Past, Reach, SizedShift
+from netloom.ir.window import Past, Reach, SizedShift, Window
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -140,6 +140,12 @@ MAXIMUM_PERIOD = 1024
 
 def compose(reach: Reach, below: Extent) -> Extent:
     """The field of an operator's result, from the field of its operand."""
+    if type(reach) is Window and type(below) is Field and len(below.intervals) == 1:
+        ((first, last),) = below.intervals
+        if first <= last:
+            begin = -reach.pad * below.advance
+            end = begin + (reach.extent - 1) * below.advance
+            return Field(((first + begin, last + end),), below.advance * reach.step)
     if reach == "whole" or below == "whole":
         return "whole"
     if isinstance(reach, str) or below == "data-dependent":
@@ -150,10 +156,6 @@ def compose(reach: Reach, below: Extent) -> Extent:
         return "varying"
     if isinstance(reach, Past):
         return _past(below)
-    if below.period == reach.period == 1 and _has_no_gaps(below):
-        first, last = reach.interval(0)
-        seen_by_first, seen_by_last = below.interval(first), below.interval(last)
-        return Field(((seen_by_first[0], seen_by_last[1]),), below.advance * reach.advance)
     # The operand's phase repeats once its own period divides what the operator has advanced.
     rounds = below.period // math.gcd(below.period, reach.advance)
     if reach.period * rounds > MAXIMUM_PERIOD:
@@ -175,10 +177,6 @@ def _past(below: Field) -> Field:
     return _shortest(list(intervals), below.advance)
 
 
-def _has_no_gaps(field: Field) -> bool:
-    return all(first <= last for first, last in field.intervals)
-
-
 def _ends(below: Field, first: int, last: int) -> Iterable[int]:
     """Positions that together see all that an interval sees: its ends, or a period at each end."""
     if last - first < 2 * below.period:
@@ -194,6 +192,8 @@ def _hull(intervals: Iterable[Interval]) -> Interval | None:
 
 def union(left: Extent, right: Extent) -> Extent:
     """The hull of two fields of the same value, seen along two paths."""
+    if left == right:
+        return left
     if not (isinstance(left, Field) and isinstance(right, Field)):
         words = [extent for extent in (left, right) if isinstance(extent, str)] or ["varying"]
         return min(words, key=_PRECEDENCE.index)

@@ -58,7 +58,9 @@ def through(
         return known(operands[0])
     own_axes = spatial_axes(result.type.rank)
     joined: dict[str, dict[str, Extent]] = {}
+    # Height and width are seen alike by most layers of most networks, and then composed once.
     for operand in operands:
+        composed: dict[tuple[int, int], Extent] = {}
         window = layer.op.window_of(operand, result.index)
         reaches: dict[str, Reach] = (
             dict(zip(own_axes, window, strict=True))
@@ -71,8 +73,10 @@ def through(
             entry = joined.setdefault(name, {})
             for axis, extent in axes.items():
                 reach = reaches.get(axis, lost)
-                if isinstance(reach, SizedShift):
-                    reach = reach.at(sizes)
-                seen = compose(reach, extent)
+                key = (id(reach), id(extent))
+                if key not in composed:
+                    settled = reach.at(sizes) if isinstance(reach, SizedShift) else reach
+                    composed[key] = compose(settled, extent)
+                seen = composed[key]
                 entry[axis] = union(entry[axis], seen) if axis in entry else seen
     return joined

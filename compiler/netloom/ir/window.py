@@ -56,6 +56,15 @@ class Window(_Moving):
         return range(first, last + 1, self.dilation)
 
 
+def windows(
+    kernel: tuple[int, int], step: tuple[int, int], pad: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[Window, Window]:
+    """A window for each of two axes; the same one for both where they do not differ."""
+    height, width = zip(kernel, step, pad, dilation, strict=True)
+    along_height = Window(*height)
+    return along_height, along_height if height == width else Window(*width)
+
+
 class TransposedWindow(_Moving):
     """A transposed convolution: the outputs that one input reaches, seen from the output."""
 

@@ -9,7 +9,7 @@ from netloom.ir.graph import Value
 from netloom.ir.node import Node, Weight
 from netloom.ir.op import Op, Parameter, Uniform
 from netloom.ir.types import Type
-from netloom.ir.window import TransposedWindow, Window
+from netloom.ir.window import TransposedWindow, Window, windows
 from netloom.ops.operands import feature_map, filled
 
 
@@ -41,13 +41,7 @@ class Conv(Op, name="conv"):
         return Type("float32", (n, self.out, _slide(height, h), _slide(width, w)))
 
     def window(self) -> tuple[Window, Window]:
-        height, width = (
-            Window(kernel, stride, pad, dilation)
-            for kernel, stride, pad, dilation in zip(
-                self.kernel, self.stride, self.pad, self.dilation, strict=True
-            )
-        )
-        return height, width
+        return windows(self.kernel, self.stride, self.pad, self.dilation)
 
     def params(self) -> dict[str, Parameter]:
         per_group = feature_map(self.x)[1] // self.groups

@@ -9,7 +9,7 @@ from netloom.ir.graph import Value
 from netloom.ir.node import Constant, Local, Node
 from netloom.ir.op import Op
 from netloom.ir.types import Type
-from netloom.ir.window import Reach, TransposedWindow, Window
+from netloom.ir.window import Reach, TransposedWindow, Window, windows
 from netloom.ops.operands import feature_map, filled, of_rank, same_shape
 
 
@@ -277,14 +277,9 @@ def _stride(pool: Pool) -> Pair:
     return pool.stride or pool.kernel
 
 
-def _windows(pool: Pool) -> tuple[Window, ...]:
-    dilations = pool.dilation if isinstance(pool, MaxPool) else (1, 1)
-    return tuple(
-        Window(kernel, stride, pad, dilation)
-        for kernel, stride, pad, dilation in zip(
-            pool.kernel, _stride(pool), pool.pad, dilations, strict=True
-        )
-    )
+def _windows(pool: Pool) -> tuple[Window, Window]:
+    dilation = pool.dilation if isinstance(pool, MaxPool) else (1, 1)
+    return windows(pool.kernel, _stride(pool), pool.pad, dilation)
 
 
 def _pooled_shape(pool: Pool) -> tuple[Dim, ...]:

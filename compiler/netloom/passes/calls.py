@@ -58,7 +58,7 @@ class Calls:
     ) -> Results:
         """What a name in a pipeline means: a value, something shared, a block, a network, an op."""
         name = stage.name.text
-        named = place.names.values.get(name)
+        named = place.names.find(name)
         if name in place.module.damaged:
             raise Poisoned
         if stage.arguments is None and isinstance(named, Value | Poison):
