@@ -1,5 +1,8 @@
 """Suggestions: each is made where it is true, is silent where it is not, and its numbers hold."""
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -206,3 +209,35 @@ def test_a_block_is_told_of_once() -> None:
     """
     found = suggestions(check(Source("net.loom", text)).networks["net"])
     assert [each.kind for each in found] == ["bias-before-batchnorm"]
+
+
+def test_what_all_calls_of_a_block_would_save_is_added() -> None:
+    text = """
+        block unit(ch: int) { conv(ch, 5, pad=2) }
+        network net { input x: float32[N, 8, 9, 9] repeat 3 { unit(8) } unit(6) head y = relu }
+    """
+    (found,) = suggestions(check(Source("net.loom", text)).networks["net"])
+    better = text.replace("conv(ch, 5, pad=2)", "conv(ch, 3, pad=1) -> conv(ch, 3, pad=1)")
+    costs = [check(Source("net.loom", each)).networks["net"].cost for each in (text, better)]
+    assert found.times == 4
+    assert found.saved_params == costs[0].params - costs[1].params
+    assert found.saved_macs == costs[0].macs - costs[1].macs
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "netloom", "explain", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_on_the_command_line() -> None:
+    spec = "specs/mobilenet_v3.loom"
+    told = run(spec, "--suggest")
+    assert told.returncode == 0
+    assert "mobilenet_v3_large: 1 suggestion" in told.stdout
+    assert f"{spec}:20:9  smaller-kernels: `bneck5.conv2` and 3 more of this line" in told.stdout
+    assert "saves 15,120 parameters and 40,320*h*w MACs in all" in told.stdout
+    assert "nothing to suggest" in run("specs/lenet.loom", "--suggest").stdout
+    document = json.loads(run(spec, "--suggest", "--json").stdout)
+    (found,) = document["networks"]["mobilenet_v3_large"]["suggestions"]
+    assert (found["line"], found["times"], found["saved_params"]) == (20, 4, 15_120)
+    assert run(spec, "--suggest", "--csv").returncode == 2

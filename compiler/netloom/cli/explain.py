@@ -11,6 +11,7 @@ from netloom.cli.app import Json, app, print_json, reporting
 from netloom.cli.arguments import LimitTexts, NetworkName, Settings, SpecPath
 
 if TYPE_CHECKING:
+    from netloom.compile import Network
     from netloom.emit.rows import Explained, Row
 
 
@@ -50,6 +51,9 @@ Sizes = Annotated[
         show_default=False,
     ),
 ]
+Suggest = Annotated[
+    bool, typer.Option("--suggest", help="Tell what could be had for less, and change nothing.")
+]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the values as CSV.")]
 
 
@@ -62,6 +66,7 @@ def explain(
     size: Sizes = None,
     depth: Depth = None,
     sort: Sort = None,
+    suggest: Suggest = False,
     csv: Csv = False,
     json: Json = False,
 ) -> None:
@@ -72,6 +77,9 @@ def explain(
     _refuse_together({"--json": json, "--depth": depth, "--sort": sort})
     _refuse_together({"--csv": csv, "--depth": depth, "--json": json})
     _refuse_together({"--sort": sort, "--depth": depth})
+    _refuse_together(
+        {"--suggest": suggest, "--depth": depth, "--sort": sort, "--csv": csv, "--size": size}
+    )
     from netloom.compile import check_file, chosen
     from netloom.emit.rows import explained
     from netloom.emit.summary import csv_heading, csv_lines, network_json
@@ -83,6 +91,9 @@ def explain(
         names = [chosen(checked, network)] if network else list(checked.networks)
         networks = [checked.networks[name] for name in names]
         given = given_sizes(size or (), [each.graph for each in networks])
+    if suggest:
+        _tell_suggestions(networks, json)
+        return
     shown = [explained(each, given) for each in networks]
     if json:
         print_json({"networks": {each.network.graph.name: network_json(each) for each in shown}})
@@ -92,6 +103,22 @@ def explain(
             print("\n".join(csv_lines(each, _list(each, sort))))
     else:
         _print_tables(shown, sort, depth)
+
+
+def _tell_suggestions(networks: "list[Network]", json: bool) -> None:
+    from netloom.emit.suggested import suggestion_json, suggestion_text
+    from netloom.passes.suggestions import suggestions
+
+    found = {each.graph.name: suggestions(each) for each in networks}
+    if json:
+        told = {name: [suggestion_json(each) for each in some] for name, some in found.items()}
+        print_json({"networks": {name: {"suggestions": each} for name, each in told.items()}})
+        return
+    for name, some in found.items():
+        count = f"{len(some)} suggestion{'s' * (len(some) != 1)}" if some else "nothing to suggest"
+        print(f"{name}: {count}")
+        for each in some:
+            print(suggestion_text(each))
 
 
 def _refuse_together(options: dict[str, object]) -> None:

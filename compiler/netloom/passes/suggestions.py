@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class Suggestion(NamedTuple):
     """One thing that could be had for less.
 
-    `saved_params` and `saved_macs` are for one call of `layer`, MACs for one sample.
+    `times` layers stand at the same place of the spec, of which `layer` is the first; what would be
+    saved is that of all of them, MACs for one sample.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Suggestion(NamedTuple):
     message: str
     saved_params: int = 0
     saved_macs: Dim = 0
+    times: int = 1
 
     @property
     def span(self) -> Span:
@@ -58,10 +60,19 @@ def suggestions(network: "Network") -> list[Suggestion]:
         *_unread_positions(network.graph),
     ]
     order = {id(layer): index for index, layer in enumerate(network.graph.layers)}
-    told: dict[tuple[str, Span], Suggestion] = {}
+    places: dict[tuple[str, Span], list[Suggestion]] = {}
     for each in sorted(found, key=lambda suggestion: order[id(suggestion.layer)]):
-        told.setdefault((each.kind, each.span), each)
-    return list(told.values())
+        places.setdefault((each.kind, each.span), []).append(each)
+    return [_together(same) for same in places.values()]
+
+
+def _together(same: list[Suggestion]) -> Suggestion:
+    """The first of those that stand at one place, with what all of them would save."""
+    macs: Dim = 0
+    for each in same:
+        macs = macs + each.saved_macs
+    params = sum(each.saved_params for each in same)
+    return same[0]._replace(saved_params=params, saved_macs=macs, times=len(same))
 
 
 def _smaller_kernels(graph: Graph) -> Iterator[Suggestion]:
