@@ -214,7 +214,7 @@ def test_a_block_is_told_of_once() -> None:
 def test_what_all_calls_of_a_block_would_save_is_added() -> None:
     text = """
         block unit(ch: int) { conv(ch, 5, pad=2) }
-        network net { input x: float32[N, 8, 9, 9] repeat 3 { unit(8) } unit(6) head y = relu }
+        network net { input x: float32[N, 8, 32, 32] repeat 3 { unit(8) } unit(6) head y = relu }
     """
     (found,) = suggestions(check(Source("net.loom", text)).networks["net"])
     better = text.replace("conv(ch, 5, pad=2)", "conv(ch, 3, pad=1) -> conv(ch, 3, pad=1)")
