@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from netloom.ir.dims import Dim, Size, Symbolic, evaluate, sizes
+from netloom.ir.dims import Dim, Size, Symbolic, evaluate, sizes, summed
 from netloom.ir.graph import Graph, Layer
 
 
@@ -52,8 +52,6 @@ def batch_size(graph: Graph) -> Size | None:
 def total(layers: list[Layer], table: dict[Layer, Cost]) -> Cost:
     """The cost of some layers together; weights that several of them share count once."""
     owners = {id(layer.weights_of): table[layer].params for layer in layers}
-    macs: Dim = 0
     times = Counter(table[layer].macs for layer in layers)
-    for each, count in times.items():
-        macs = macs + each * count
+    macs = summed(each * count for each, count in times.items())
     return Cost(sum(owners.values()), macs)
