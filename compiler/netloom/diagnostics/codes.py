@@ -40,6 +40,7 @@ CODES: dict[str, str] = {
     "E219": "bad-index-value",
     "E220": "not-shareable",
     "E221": "misplaced-call",
+    "E301": "no-size-fits",
     "E401": "requirement-refuted",
     "E402": "requirement-undecided",
     "E403": "requirement-not-a-comparison",

@@ -191,9 +191,9 @@ MAXIMUM_BITS = 10_000
 
 def is_unwieldy(dim: Dim) -> bool:
     """Whether a dimension is more complicated than any that is meant; the next could be endless."""
-    if isinstance(dim, int):
-        return False
-    return dim.complexity > MAXIMUM_COMPLEXITY or dim.bits > MAXIMUM_BITS
+    return isinstance(dim, Symbolic) and (
+        dim.complexity > MAXIMUM_COMPLEXITY or dim.bits > MAXIMUM_BITS
+    )
 
 
 def size(name: str, from_data: bool = False) -> Symbolic:

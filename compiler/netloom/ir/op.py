@@ -76,6 +76,13 @@ class Op(Declared, family="operator"):
         """Types of the results, for an operator that has several."""
         return (self.result(),)
 
+    def fits(self) -> tuple[Dim, ...]:
+        """Sizes that must be at least 1 for the operator to run.
+
+        What its results need is known without it.
+        """
+        return ()
+
     def window(self) -> Reach | tuple[Reach, ...]:
         """What one position sees of each operand: one answer for all axes, or one an axis."""
         return POINT
