@@ -1,6 +1,7 @@
 """The compiler's driver: a flat list of passes from a spec to what is known of it.
 
-parse -> build -> fields -> cost -> contracts -> admissible sizes -> training. Emitters take the result.
+parse -> build -> fields -> cost -> contracts -> admissible sizes -> training. Emitters take the
+result.
 """
 
 import os

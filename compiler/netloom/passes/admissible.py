@@ -39,7 +39,7 @@ class Admissible(NamedTuple):
 
     inputs: dict[str, Shape]
     bounds: dict[str, Bounds]
-    conditions: tuple[Dim, ...] = ()
+    conditions: tuple[Symbolic, ...] = ()
 
     def contain(self, binding: Mapping[str, int]) -> bool:
         """Whether the network can be run at these values of the free sizes."""
@@ -173,7 +173,7 @@ class _Search:
             end = f"{least.name} needs `{name}` to be at least {minimum}"
             raise self._none(end, least, Note(f"but here it is at most {maximum}", most.span))
 
-    def remaining(self) -> tuple[Dim, ...]:
+    def remaining(self) -> tuple[Symbolic, ...]:
         """The conditions that the bounds do not say.
 
         Raises `Failed` (E301) for one that no size within the bounds fulfils.
