@@ -1,6 +1,7 @@
 """Symbolic dimensions against whole numbers: what is claimed for all sizes is tried at many."""
 
 import itertools
+import pickle
 from dataclasses import dataclass
 
 import hypothesis.strategies as st
@@ -16,6 +17,7 @@ from netloom.ir.dims import (
     product,
     size,
     sizes,
+    summed,
 )
 from terms import LARGE, NAMES, POLYNOMIALS, SMALL, TERMS, Term
 
@@ -78,6 +80,40 @@ def test_a_dimension_without_sizes_is_a_number(term: Term) -> None:
 def test_equal_terms_have_one_form(left: Dim, right: Dim) -> None:
     assert left == right
     assert hash(left) == hash(right)
+
+
+@given(TERMS)
+def test_equal_terms_are_one_object(term: Term) -> None:
+    assert term.dim() is term.dim() or isinstance(term.dim(), int)
+    assert pickle.loads(pickle.dumps(term.dim())) == term.dim()
+
+
+@given(TERMS)
+def test_what_grows_never_falls(term: Term) -> None:
+    dim = term.dim()
+    if isinstance(dim, Symbolic) and dim.grows:
+        for name in NAMES:
+            for binding in (*SMALL, *LARGE):
+                larger = {**binding, name: binding[name] + 1}
+                assert term.number(larger) >= term.number(binding)
+
+
+@given(st.lists(TERMS, max_size=4))
+def test_a_sum_of_many_is_their_sum(terms: list[Term]) -> None:
+    together: Dim = 0
+    for term in terms:
+        together = together + term.dim()
+    assert summed(term.dim() for term in terms) == together
+
+
+@pytest.mark.parametrize("kind", ["conv", "ceil", "deconv"])
+def test_deep_chains_cost_as_much_as_they_are_long(kind: str) -> None:
+    dim: Dim = 32 * h
+    for depth in range(3200):
+        step = Step(kind if depth % 2 else "deconv", 3, 2, 1)
+        dim = step.dim(dim)
+        assert isinstance(dim, Symbolic)
+        assert dim.complexity < 10
 
 
 @given(TERMS, TERMS, TERMS)

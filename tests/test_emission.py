@@ -87,10 +87,12 @@ def test_source_imports_torch_only_and_calls_nothing_else(network: Network) -> N
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-    assert called <= classes | {"super", "OrderedDict", "range"}
-    # Beside imports and classes there is the docstring, and nothing that runs.
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert functions == ["check_sizes"]
+    assert called <= classes | {"super", "OrderedDict", "range", "check_sizes", "ValueError"}
+    # Beside imports, classes and the check there is the docstring, and nothing that runs.
     kinds = {type(node) for node in tree.body[1:]}
-    assert kinds <= {ast.Import, ast.ImportFrom, ast.ClassDef}
+    assert kinds <= {ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef}
 
 
 @every_network

@@ -65,6 +65,48 @@ def _floors_of_shifts(dim: Dim, divisor: int) -> Dim:
     return sum(((dim + shift) // divisor for shift in range(divisor)), start=0)
 
 
-def test_more_residues_than_the_budget_are_left_undecided() -> None:
+def test_sizes_that_do_not_meet_are_decided_apart() -> None:
     assert equal(_floors_of_shifts(h, 97), h) == Proved()
-    assert equal(_floors_of_shifts(h, 97) + _floors_of_shifts(w, 97), h + w) == Undecided()
+    assert equal(_floors_of_shifts(h, 97) + _floors_of_shifts(w, 97), h + w) == Proved()
+    wrong = _floors_of_shifts(h, 97) + _floors_of_shifts(w + 1, 97)
+    assert isinstance(equal(wrong, h + w), Refuted)
+
+
+def test_more_residues_than_the_budget_are_left_undecided() -> None:
+    assert equal(_floors_of_shifts(h * w, 11), h * w) == Proved()
+    assert equal(_floors_of_shifts(h * w, 97), h * w) == Undecided()
+
+
+@pytest.mark.parametrize("levels", [1, 5, 8, 14, 40, 3200])
+def test_halves_of_halves_are_decided_at_any_depth(levels: int) -> None:
+    whole = 2**levels
+    assert equal(h // whole + (h + whole // 2) // whole, h // (whole // 2)) == Proved()
+    match equal(2 * (h // whole), h // (whole // 2)):
+        case Refuted(witness):
+            assert 2 * (witness["h"] // whole) != witness["h"] // (whole // 2)
+        case verdict:
+            pytest.fail(f"{verdict}")
+
+
+COARSE = st.builds(
+    lambda slope, shift, divisor, factor: Term(f"({factor}*(({slope}*h + {shift}) // {divisor}))"),
+    st.integers(1, 3),
+    st.integers(-9, 9),
+    st.sampled_from([2, 3, 4, 6, 8, 12]),
+    st.integers(-2, 2),
+)
+
+
+@given(st.lists(COARSE, min_size=2, max_size=4), st.integers(-2, 2), st.integers(-2, 2))
+def test_sums_of_floors_are_always_decided(terms: list[Term], slope: int, shift: int) -> None:
+    term = Term(" + ".join([*(each.text for each in terms), f"({slope})*h + ({shift})"]))
+    period = 24  # all divisors divide it: past two periods nothing new comes
+    is_zero = all(term.number({"h": number}) == 0 for number in range(1, 3 * period))
+    match equal(term.dim(), 0):
+        case Proved():
+            assert is_zero
+        case Refuted(witness):
+            assert term.number({"h": 1, **witness}) != 0
+            assert not is_zero
+        case _:
+            pytest.fail("one size and small divisors are always decided")

@@ -1,6 +1,7 @@
 """The compiler's driver: a flat list of passes from a spec to what is known of it.
 
-parse -> build -> fields -> cost -> contracts -> training. Emitters take the result.
+parse -> build -> fields -> cost -> contracts -> admissible sizes -> training. Emitters take the
+result.
 """
 
 import os
@@ -12,6 +13,7 @@ from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, did_you
 from netloom.ir.field import Fields
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.limits import DEFAULT, Limits
+from netloom.passes.admissible import check_sizes
 from netloom.passes.alignment import Alignment
 from netloom.passes.build import build
 from netloom.passes.contracts import check_contracts
@@ -101,6 +103,8 @@ def _check(source: Source, settings: Sequence[str], limits: Limits) -> Spec:
     for name, built in built_networks.items():
         network = analyse(built.graph)
         check_contracts(built, network, diagnostics)
+        if built.sound:
+            check_sizes(built.graph, diagnostics)
         if network.cost.params > limits.parameters:
             message = f"network `{name}` has more than {limits.parameters:,} parameters"
             help = limits.raised_by("parameters")

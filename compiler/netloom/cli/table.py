@@ -6,10 +6,12 @@ from rich.table import Table
 from rich.text import Text
 
 from netloom.emit.rows import COMPARED_AT, Explained, Row
+from netloom.emit.sizes import sizes_text
 from netloom.emit.words import field_words
 from netloom.ir.dims import Dim, evaluate_to_int, number, sizes
 from netloom.ir.graph import Value
 from netloom.ir.types import shape_text
+from netloom.passes.admissible import admissible_sizes
 from netloom.passes.cost import total
 from netloom.passes.memory import PARAMETER_BYTES, Peak
 
@@ -63,7 +65,7 @@ def print_table(explained: Explained, rows: list[Row], width: int | None) -> Non
     _print(Text(_title(explained)), table)
     if left_out:
         _print(Text(f"  not shown for want of width: {', '.join(left_out)}\n"))
-    _print(*(Text(f"  {line}") for line in _memory_lines(explained)), Text())
+    _print(*(Text(f"  {line}") for line in _lines_below(explained)), Text())
 
 
 def _title(explained: Explained) -> str:
@@ -148,11 +150,15 @@ def _print(*parts: Text | Table) -> None:
         print(line.rstrip())
 
 
-def _memory_lines(explained: Explained) -> list[str]:
-    """The weights, and what the activations of one sample take beside them."""
+def _lines_below(explained: Explained) -> list[str]:
+    """What it takes, its weights, and what the activations of one sample need beside them."""
     memory = explained.memory
     weights = PARAMETER_BYTES * explained.network.cost.params
+    inputs = [
+        f"takes      {line}" for line in sizes_text(admissible_sizes(explained.network.graph))
+    ]
     return [
+        *inputs,
         f"weights    {number(weights)} bytes",
         f"training   {number(memory.training)} bytes of activations are kept",
         f"inference  {_peak_words(memory.peaks)}",

@@ -17,6 +17,7 @@ STAGES = {
     "E0": "Files",
     "E1": "Syntax",
     "E2": "Building: names, arguments, shapes",
+    "E3": "Analyses",
     "E4": "Contracts",
     "E5": "Training and data",
     "E6": "Weights, export, running",

@@ -41,6 +41,7 @@ CODES: dict[str, str] = {
     "E220": "not-shareable",
     "E221": "misplaced-call",
     "E222": "no-place-to-crop",
+    "E301": "no-size-fits",
     "E401": "requirement-refuted",
     "E402": "requirement-undecided",
     "E403": "requirement-not-a-comparison",

@@ -25,7 +25,7 @@ MODULE_NAMES = frozenset(
 )
 
 _IMPORTED = {"F", "OrderedDict", "Tensor", "nn", "torch", "torchvision"}
-_LOCAL = {"self", "outputs"}
+_LOCAL = {"self", "outputs", "check_sizes", "takes"}
 _LIBRARY = {"DropPath", "LayerNorm2d", "Scale"}  # the classes of emit/torch/library.py
 
 RESERVED = MODULE_NAMES | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))

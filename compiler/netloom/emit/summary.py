@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from netloom.emit.rows import Explained, Row, flat, tree
+from netloom.emit.sizes import sizes_json
 from netloom.emit.words import field_words
 from netloom.ir.dims import Dim
 from netloom.ir.field import Extent, Fields, Varying
 from netloom.ir.graph import Scope, Value
 from netloom.ir.types import shape_text
+from netloom.passes.admissible import admissible_sizes
 from netloom.passes.memory import PARAMETER_BYTES
 
 COLUMNS = (
@@ -29,6 +31,7 @@ def network_json(explained: Explained) -> dict[str, Any]:
         "macs": _plain(network.cost.macs),
         "memory": _memory_json(explained),
         "sizes": dict(explained.sizes),
+        "admissible": sizes_json(admissible_sizes(graph)),
         "inputs": [_value_json(explained, value) for value in graph.inputs],
         "targets": [_value_json(explained, value) for value in graph.targets],
         "heads": [

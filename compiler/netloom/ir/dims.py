@@ -9,14 +9,18 @@ canonical form, so most equalities are seen at once:
 2. `floor(p / m)` gives up every multiple of m (`floor((2h + 3)/2)` is `h + 1`), is reduced by
    common divisors, and swallows an inner floor: `floor(floor(x/m)/n) = floor(x/(m n))`.
 
-Sizes are integers of at least 1.
+Equal forms are one object, so that they are compared by identity however deep they are.
+
+Sizes are integers of at least 1. What stands under a floor has no negative coefficient, so every
+floor is at least 0 and never falls when a size grows.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 
 class Size(NamedTuple):
@@ -42,25 +46,26 @@ class Floor(NamedTuple):
 
 Atom = Size | Floor
 Monomial = tuple[Atom, ...]
+Terms = tuple[tuple[Monomial, int], ...]
 
 
 class Symbolic:
-    """An integer that depends on sizes; immutable, hashable, canonical."""
+    """An integer that depends on sizes; immutable, canonical, one object for equal terms."""
 
-    __slots__ = ("__dict__", "terms")
+    __slots__ = ("__dict__", "__weakref__", "terms")
 
-    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
-        self.terms = terms
+    terms: Terms
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.terms)
+    def __new__(cls, terms: Terms) -> "Symbolic":
+        """The one object with these terms."""
+        known = _known.get(terms)
+        if known is None:
+            known = _known[terms] = super().__new__(cls)
+            known.terms = terms
+        return known
 
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Symbolic) and self.terms == other.terms
+    def __reduce__(self) -> tuple[type["Symbolic"], tuple[Terms]]:
+        return Symbolic, (self.terms,)
 
     def __add__(self, other: "Dim") -> "Dim":
         if isinstance(other, int):
@@ -122,12 +127,37 @@ class Symbolic:
             for atom in monomial
         )
 
+    @cached_property
+    def bits(self) -> int:
+        """The length of the longest number in it, at any depth."""
+        return max(
+            max(
+                coefficient.bit_length(),
+                *(
+                    max(atom.divisor.bit_length(), atom.numerator.bits)
+                    for atom in monomial
+                    if isinstance(atom, Floor)
+                ),
+                0,
+            )
+            for monomial, coefficient in self.terms
+        )
+
     @property
     def constant(self) -> int:
         """The term without sizes."""
         return next((coefficient for monomial, coefficient in self.terms if not monomial), 0)
 
+    @cached_property
+    def grows(self) -> bool:
+        """Whether it is known never to fall when a size grows: no coefficient is negative."""
+        return all(coefficient > 0 for monomial, coefficient in self.terms if monomial)
+
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         text = ""
         for monomial, coefficient in self.terms:
             alone = len(monomial) == 1 and coefficient == 1
@@ -143,6 +173,9 @@ class Symbolic:
         return f"Symbolic({self})"
 
 
+_known: WeakValueDictionary[Terms, Symbolic] = WeakValueDictionary()
+
+
 def _as_factor(atom: Atom) -> str:
     """`2*(h//3)` and `-(h//3)`, because without the parentheses these are other numbers."""
     return f"({atom})" if isinstance(atom, Floor) else str(atom)
@@ -150,12 +183,18 @@ def _as_factor(atom: Atom) -> str:
 
 Dim = int | Symbolic
 
+LARGEST = 2**63 - 1
+"""The largest dimension, and the largest number of elements, that PyTorch and ONNX can hold."""
+
 MAXIMUM_COMPLEXITY = 500
+MAXIMUM_BITS = 10_000
 
 
 def is_unwieldy(dim: Dim) -> bool:
     """Whether a dimension is more complicated than any that is meant; the next could be endless."""
-    return isinstance(dim, Symbolic) and dim.complexity > MAXIMUM_COMPLEXITY
+    return isinstance(dim, Symbolic) and (
+        dim.complexity > MAXIMUM_COMPLEXITY or dim.bits > MAXIMUM_BITS
+    )
 
 
 def size(name: str, from_data: bool = False) -> Symbolic:
@@ -179,6 +218,14 @@ def product(dims: tuple[Dim, ...]) -> Dim:
     for dim in dims:
         result = result * dim
     return result
+
+
+def summed(dims: Iterable[Dim]) -> Dim:
+    """The sum of many dimensions, gathered once."""
+    terms: list[tuple[Monomial, int]] = []
+    for dim in dims:
+        terms += [((), dim)] if isinstance(dim, int) else dim.terms
+    return _canonical(terms)
 
 
 def sizes(dim: Dim) -> frozenset[Size]:
@@ -208,11 +255,26 @@ def evaluate_to_int(dim: Dim, binding: Mapping[str, int]) -> int:
     Raises:
         ValueError: a size is not bound.
     """
-    value = evaluate(dim, binding)
-    if isinstance(value, Symbolic):
-        missing = ", ".join(sorted(each.name for each in sizes(value)))
-        raise ValueError(f"`{dim}` needs a value for {missing}")
-    return value
+    if isinstance(dim, int):
+        return dim
+    missing = sorted(each.name for each in dim.sizes if each.name not in binding)
+    if missing:
+        raise ValueError(f"`{dim}` needs a value for {', '.join(missing)}")
+    return _at(dim, binding)
+
+
+def _at(dim: Symbolic, binding: Mapping[str, int]) -> int:
+    """The number that the dimension is at these sizes."""
+    total = 0
+    for monomial, coefficient in dim.terms:
+        factor = coefficient
+        for atom in monomial:
+            if isinstance(atom, Size):
+                factor *= binding[atom.name]
+            else:
+                factor *= _at(atom.numerator, binding) // atom.divisor
+        total += factor
+    return total
 
 
 def _canonical(terms: list[tuple[Monomial, int]]) -> Dim:
@@ -263,4 +325,15 @@ def _reduced_floor(rest: Symbolic, divisor: int) -> Dim:
         others = _canonical([term for term in rest.terms if term[0] != monomial])
         numerator = atom.numerator + others * atom.divisor
         return numerator // (atom.divisor * divisor)
-    return Symbolic((((Floor(rest, divisor),), 1),))
+    return _floor_of(rest, divisor)
+
+
+def _floor_of(numerator: Symbolic, divisor: int) -> Symbolic:
+    """A floor that cannot be written more simply.
+
+    What is asked of nested floors is asked now, from the inside outwards, because a deep nest that
+    is asked at once needs a deep stack.
+    """
+    found = Symbolic((((Floor(numerator, divisor),), 1),))
+    _ = str(found), found.sizes, found.complexity, found.bits
+    return found

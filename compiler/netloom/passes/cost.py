@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from netloom.ir.dims import Dim, Size, Symbolic, evaluate, sizes
+from netloom.ir.dims import Dim, Size, Symbolic, evaluate, sizes, summed
 from netloom.ir.graph import Graph, Layer
 
 
@@ -68,7 +68,4 @@ def own_parameters(layer: Layer, table: dict[Layer, Cost]) -> int:
 
 def total_of(dims: Iterable[Dim]) -> Dim:
     """The sum of many dimensions, most of which are the same few."""
-    found: Dim = 0
-    for dim, times in Counter(dims).items():
-        found = found + dim * times
-    return found
+    return summed(dim * times for dim, times in Counter(dims).items())

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 
 from netloom.ir.dims import Dim, size, sizes
-from netloom.ir.equality import common_divisor
+from netloom.ir.equality import period
 from netloom.ir.field import Extent, Field, Fields, Varying
 from netloom.ir.graph import Graph, Value
 from netloom.ir.receptive import NO_SIZES, fields_of, itself, through
@@ -66,14 +66,14 @@ def _cases(graph: Graph) -> dict[str, Sizes]:
     """
     pads = [reach.pad for reach in _shifts(graph)]
     names = sorted({each.name for pad in pads for each in sizes(pad)})
-    period = math.lcm(*(common_divisor(pad) for pad in pads))
-    if not names or period ** len(names) > MAXIMUM_CASES:
+    periods = {name: math.lcm(*(period(pad, name) for pad in pads)) for name in names}
+    if not names or math.prod(periods.values()) > MAXIMUM_CASES:
         return {"": NO_SIZES}
     cases: dict[str, Sizes] = {}
-    for remainders in itertools.product(range(1, period + 1), repeat=len(names)):
-        known = dict(zip(names, remainders, strict=True))
-        title = ", ".join(f"{name} = {first}, {first + period}, …" for name, first in known.items())
-        cases[title] = {name: period * size(name) + r - period for name, r in known.items()}
+    for firsts in itertools.product(*(range(1, periods[name] + 1) for name in names)):
+        known = dict(zip(names, firsts, strict=True))
+        title = ", ".join(f"{name} = {r}, {r + periods[name]}, …" for name, r in known.items())
+        cases[title] = {name: periods[name] * (size(name) - 1) + r for name, r in known.items()}
     return cases
 
 

@@ -62,6 +62,19 @@ class Inception(nn.Module):
         )
 
 
+def check_sizes(image: Tensor) -> None:
+    """Refuses what `googlenet_digits` cannot be run on."""
+    takes = "googlenet_digits takes image of [N, 1, 16, 16]"
+    if image.dim() != 4:
+        raise ValueError(f"{takes}: it must have 4 axes, but has {image.dim()}")
+    if image.shape[1] != 1:
+        raise ValueError(f"{takes}: channels must be 1, but is {image.shape[1]}")
+    if image.shape[2] != 16:
+        raise ValueError(f"{takes}: height must be 16, but is {image.shape[2]}")
+    if image.shape[3] != 16:
+        raise ValueError(f"{takes}: width must be 16, but is {image.shape[3]}")
+
+
 class GooglenetDigits(nn.Module):
     """Network `googlenet_digits`.
 
@@ -87,6 +100,7 @@ class GooglenetDigits(nn.Module):
         self.logits = nn.Linear(112, 10)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
+        check_sizes(image)
         x = self.maxpool1(self.unit1(image))  # (N, 32, 8, 8)
         x = self.inception1(x)  # (N, 56, 8, 8)
         inception3b = self.inception3b(x)  # (N, 80, 8, 8)

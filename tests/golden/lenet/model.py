@@ -4,6 +4,19 @@ import torch
 from torch import Tensor, nn
 
 
+def check_sizes(image: Tensor) -> None:
+    """Refuses what `lenet` cannot be run on."""
+    takes = "lenet takes image of [N, 1, 32, 32]"
+    if image.dim() != 4:
+        raise ValueError(f"{takes}: it must have 4 axes, but has {image.dim()}")
+    if image.shape[1] != 1:
+        raise ValueError(f"{takes}: channels must be 1, but is {image.shape[1]}")
+    if image.shape[2] != 32:
+        raise ValueError(f"{takes}: height must be 32, but is {image.shape[2]}")
+    if image.shape[3] != 32:
+        raise ValueError(f"{takes}: width must be 32, but is {image.shape[3]}")
+
+
 class Lenet(nn.Module):
     """Network `lenet`.
 
@@ -23,6 +36,7 @@ class Lenet(nn.Module):
         self.logits = nn.Linear(84, 10)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
+        check_sizes(image)
         c1 = torch.tanh(self.c1(image))  # (N, 6, 28, 28)
         s2 = self.s2(c1)  # (N, 6, 14, 14)
         c3 = torch.tanh(self.c3(s2))  # (N, 16, 10, 10)

@@ -73,6 +73,23 @@ class Stage2(nn.Module):
         return self.repeat1(x)  # (N, ch, h//2, w//2)
 
 
+def check_sizes(image: Tensor) -> None:
+    """Refuses what `resnet_digits` cannot be run on."""
+    takes = "resnet_digits takes image of [N, 1, 4*h, 4*w]"
+    if image.dim() != 4:
+        raise ValueError(f"{takes}: it must have 4 axes, but has {image.dim()}")
+    if image.shape[1] != 1:
+        raise ValueError(f"{takes}: channels must be 1, but is {image.shape[1]}")
+    if image.shape[2] % 4:
+        raise ValueError(
+            f"{takes}: height must be a multiple of 4, but is {image.shape[2]}"
+        )
+    if image.shape[3] % 4:
+        raise ValueError(
+            f"{takes}: width must be a multiple of 4, but is {image.shape[3]}"
+        )
+
+
 class ResnetDigits(nn.Module):
     """Network `resnet_digits`.
 
@@ -91,6 +108,7 @@ class ResnetDigits(nn.Module):
         self.logits = nn.Linear(64, 10)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
+        check_sizes(image)
         x = F.relu(self.batchnorm1(self.conv1(image)))  # (N, 16, 4*h, 4*w)
         x = self.stage1(x)  # (N, 16, 4*h, 4*w)
         x = self.stage2(x)  # (N, 32, 2*h, 2*w)

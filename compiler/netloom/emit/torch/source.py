@@ -7,6 +7,8 @@ from pathlib import Path
 
 import netloom
 from netloom.emit.torch.body import Statement
+from netloom.emit.torch.checks import NAME as CHECK
+from netloom.emit.torch.checks import check_function
 from netloom.emit.torch.classes import Definition, Missing, definitions
 from netloom.emit.torch.expressions import WIDTH, Code, Expression, laid_out, leaves, literal
 from netloom.ir.call import Module
@@ -21,10 +23,12 @@ def source(graph: Graph) -> str:
 
     Its `state_dict` keys are the spec's own paths, its `forward` takes the inputs in their order.
     It returns the head's tensor if the network has one head, else a dict of the heads that exist
-    in the current mode.
+    in the current mode. Inputs of other sizes than the admissible ones are a `ValueError`; networks
+    that it calls do not check what they are given.
     """
-    classes = ["\n".join(_class(definition, graph)) for definition in definitions(graph)]
-    body = "\n\n\n".join([*_library_classes(graph), *classes])
+    *inner, network = ["\n".join(_class(each, graph)) for each in definitions(graph)]
+    check = "\n".join(check_function(graph))
+    body = "\n\n\n".join([*_library_classes(graph), *inner, check, network])
     header = f'"""Network `{graph.name}`. {MARK} {netloom.__version__}; edit the spec instead."""'
     return f"{header}\n\n{_imports(body)}\n\n\n{body}\n"
 
@@ -118,6 +122,8 @@ def _forward(definition: Definition, graph: Graph) -> list[str]:
         returned = "dict[str, Tensor]"
     parameters = ["self", *(f"{name}: Tensor" for name in body.input_names)]
     lines = _signature("forward", parameters, returned)
+    if body.scope.kind == "network":
+        lines.append(f"        {CHECK}({', '.join(body.input_names)})")
     pairs = list(zip(body.statements, definition.comments, strict=True))
     common = [pair for pair in pairs if pair[0].mode == "both"]
     if several_heads:
