@@ -40,7 +40,7 @@ def runs(made: nn.Module, inputs: Iterable[Tensor]) -> bool:
         return False
     results = given.values() if isinstance(given, dict) else given
     results = [results] if isinstance(results, Tensor) else results
-    return all(0 not in each.shape for each in results if isinstance(each, Tensor))
+    return all(0 not in each.shape and bool(each.isfinite().all()) for each in results)
 
 
 def letters_of(case: Case) -> list[str]:

@@ -109,8 +109,8 @@ def test_one_mistake_is_told_once() -> None:
 def test_both_paths_are_shown() -> None:
     _, (told,) = checked("a = conv(1, 3, pad=1)\nb = x -> pad(2, 0) -> conv(1, 3)\nadd { a b }")
     assert [note.message for note in told.notes] == [
-        "this path, `a`, has a stride of 1 and its first centre at 0 pixels",
-        "this path, `b`, has a stride of 1 and its first centre at -1 pixels",
+        "`a`: stride 1, first centre at 0 pixels",
+        "`b`: stride 1, first centre at -1 pixels",
     ]
 
 

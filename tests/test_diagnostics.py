@@ -310,6 +310,13 @@ SHAPES = [
         note="float32[N, 4, 30, 30]",
     ),
     Mistake(
+        "a network without a size that fits",
+        "E301",
+        "network n {\n    input x: float32[N, 3, 12 - h, h]\n"
+        "    head y = ‹conv(4, [9, 1])› -> «conv(4, [1, 9])»\n}",
+        "another input shape",
+    ),
+    Mistake(
         "a crop between two pixels",
         "E222",
         net("small = conv(4, 2)\nimage -> ‹conv(4, 1)› -> crop(«like=small»)"),

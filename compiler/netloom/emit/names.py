@@ -26,7 +26,13 @@ MODULE_NAMES = frozenset(
 
 _IMPORTED = {"F", "OrderedDict", "Tensor", "nn", "torch", "torchvision"}
 _LOCAL = {"self", "outputs", "check_sizes", "takes"}
-_LIBRARY = {"DropPath", "LayerNorm2d", "Scale"}  # the classes of emit/torch/library.py
+_LIBRARY = {
+    "Crop",
+    "DropPath",
+    "LayerNorm2d",
+    "SamePad",
+    "Scale",
+}  # the classes of emit/torch/library.py
 
 RESERVED = MODULE_NAMES | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
 RESERVED |= _IMPORTED | _LOCAL | _LIBRARY

@@ -35,16 +35,16 @@ def report_misaligned(
 
 
 def _warning(found: Misalignment, graph: Graph) -> Diagnostic:
-    message = f"the paths that meet here look at different places: {found.reason}"
+    message = f"these paths look at different places: {found.reason}"
     notes = tuple(
-        Note(f"this path, `{path.name}`, has {_place_of(field)}", path.span)
+        Note(f"`{path.name}`: {_place_of(field)}", path.span)
         for path, field in zip(found.paths, found.seen, strict=True)
     )
     remedy = realigning(found, graph)
     meant = f"`{found.layer.op.name} unaligned {{ … }}`"
     if found.layer.op.name == "add" and _word(found.layer) == "residual":
         meant = "`residual unaligned { … }`"
-    help = f"{remedy}; {meant} says that it is meant" if remedy else f"{meant} says it is meant"
+    help = f"{remedy}; " * bool(remedy) + f"{meant} says that it is meant"
     return Diagnostic("W202", message, found.layer.span, notes=notes, help=help)
 
 
@@ -54,7 +54,7 @@ def _word(layer: Layer) -> str:
 
 def _place_of(field: Field) -> str:
     centre = f"{float(field.centre or 0):g}"
-    return f"a stride of {field.stride} and its first centre at {centre} pixels"
+    return f"stride {field.stride}, first centre at {centre} pixels"
 
 
 class Change(NamedTuple):
