@@ -4,7 +4,6 @@ from netloom.ir.dims import Dim, Floor
 from netloom.ir.graph import Value
 from netloom.ir.types import spatial_axes
 from netloom.ir.window import (
-    POINT,
     Fold,
     Past,
     Reach,
@@ -38,17 +37,23 @@ def _plain_factor(atom: object) -> Plain:
 def plain_reaches(value: Value, operand: Value) -> Plain:
     """What one position of a value sees of an operand, by the operand's axes.
 
-    None where it is the same position of a map with the same axes.
+    None where it is the same position of a map that is as large.
     """
     assert value.layer is not None, "an input has no operands"
     window = value.layer.op.window_of(operand, value.index)
-    if window is POINT and value.type.rank == operand.type.rank:
-        return None
-    own_axes = spatial_axes(value.type.rank)
+    own_axes, axes = spatial_axes(value.type.rank), spatial_axes(operand.type.rank)
     reaches = window if isinstance(window, tuple) else (window,) * len(own_axes)
+    is_as_large = own_axes == axes and all(
+        value.type.shape[index] == operand.type.shape[index] for index in axes.values()
+    )
+    if is_as_large and all(map(_is_point, reaches)):
+        return None
     by_axis = dict(zip(own_axes, reaches, strict=True))
-    axes = spatial_axes(operand.type.rank)
     return {axis: _plain_reach(by_axis.get(axis, "whole")) for axis in axes}
+
+
+def _is_point(reach: Reach) -> bool:
+    return isinstance(reach, Window) and (reach.kernel, reach.step, reach.pad) == (1, 1, 0)
 
 
 def _plain_reach(reach: Reach) -> Plain:

@@ -8,7 +8,7 @@ from netloom.ir.types import spatial_axes
 from netloom.passes.admissible import small_sizes
 from netloom.passes.cost import batch_size
 
-WANTED = 96
+WANTED = 192
 """Pixels along each axis of the picture, at least."""
 
 LARGEST = 1024

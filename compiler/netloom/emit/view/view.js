@@ -30,45 +30,57 @@ function lengthsOf(value, sizes) {
   return Object.fromEntries(axes.map(([axis, at]) => [axis, evaluate(value.shape[at], sizes)]));
 }
 
-// What one output position sees of an operand along one axis, on an endless input.
+// What one output position sees of an operand along one axis, on an endless input: `see` is called
+// with each pixel.
 
 function range(first, end) {
   return Array.from({ length: Math.max(end - first, 0) }, (_, index) => first + index);
 }
 
 const TAPS = {
-  window: (position, kernel, step, pad, dilation) =>
-    range(0, kernel).map((tap) => position * step - pad + tap * dilation),
-  transposed(position, kernel, step, pad, dilation) {
+  window(see, position, kernel, step, pad, dilation) {
+    for (let tap = 0; tap < kernel; tap++) see(position * step - pad + tap * dilation);
+  },
+  transposed(see, position, kernel, step, pad, dilation) {
     const reached = position + pad;
     const first = Math.ceil((reached - dilation * (kernel - 1)) / step);
     const inputs = range(first, Math.floor(reached / step) + 1);
-    return inputs.filter((input) => (reached - step * input) % dilation === 0);
+    inputs.filter((input) => (reached - step * input) % dilation === 0).forEach(see);
   },
-  stretch(position, factor, linear) {
-    if (!linear) return [Math.floor(position / factor)];
-    const source = (2 * position + 1 - factor) / (2 * factor);
-    return Number.isInteger(source) ? [source] : [Math.floor(source), Math.floor(source) + 1];
+  stretch(see, position, factor, linear) {
+    const source = linear ? (2 * position + 1 - factor) / (2 * factor) : Math.floor(position / factor);
+    see(Math.floor(source));
+    if (!Number.isInteger(source)) see(Math.floor(source) + 1);
   },
-  past: (position) => range(0, position + 1),
-  fold: (position, pad) => [position - pad],
+  past(see, position) {
+    for (let step = 0; step <= position; step++) see(step);
+  },
+  fold(see, position, pad) {
+    see(position - pad);
+  },
 };
 
-function folded(at, last, mirrored) {
+function foldedBack(at, last, mirrored) {
   if (mirrored) return last - Math.abs(last - Math.abs(at));
   return Math.min(Math.max(at, 0), last);
 }
 
-// The same on an operand of that size; `endless` leaves out its borders.
+// Adds what positions see of an operand of that size; `endless` leaves out its borders.
 
-function through(reach, positions, size, sizes, endless) {
-  if (reach[0] === "whole") return range(0, size);
-  if (reach[0] === "shift") reach = ["window", 1, 1, evaluate(reach[1], sizes), 1];
-  const [kind, ...numbers] = reach;
-  const seen = [...positions].flatMap((position) => TAPS[kind](position, ...numbers));
-  if (endless) return seen;
-  if (kind === "fold") return seen.map((at) => folded(at, size - 1, numbers[1]));
-  return seen.filter((at) => at >= 0 && at < size);
+function look(found, reach, positions, size, sizes, endless) {
+  if (reach[0] === "whole") {
+    for (let at = 0; at < size; at++) found.add(at);
+    return;
+  }
+  const [kind, ...numbers] = reach[0] === "shift" ? ["window", 1, 1, evaluate(reach[1], sizes), 1] : reach;
+  const see = seeing(found, kind, numbers, size, endless);
+  for (const position of positions) TAPS[kind](see, position, ...numbers);
+}
+
+function seeing(found, kind, numbers, size, endless) {
+  if (endless) return (at) => found.add(at);
+  if (kind === "fold") return (at) => found.add(foldedBack(at, size - 1, numbers[1]));
+  return (at) => at >= 0 && at < size && found.add(at);
 }
 
 // What positions of a value see of every value below it: number of the value to axis to positions.
@@ -84,11 +96,9 @@ function footprint(network, number, positions, sizes, endless = false) {
       seen.set(operand, found);
       const lengths = lengthsOf(network.values[operand], sizes);
       for (const [axis, size] of Object.entries(lengths)) {
-        const taps = reaches === null
-          ? own[axis]
-          : through(reaches[axis], own[axis] ?? [], size, sizes, endless);
         found[axis] ??= new Set();
-        taps.forEach((tap) => found[axis].add(tap));
+        if (reaches === null) own[axis].forEach((at) => found[axis].add(at));
+        else look(found[axis], reaches[axis], own[axis] ?? [], size, sizes, endless);
       }
     }
   }
@@ -142,21 +152,21 @@ function isSide(scope) {
   return scope.kind === "branch" || scope.kind === "shortcut";
 }
 
-// Opens everything in a small network; in others what is inside of blocks stays folded.
+// Opens one depth after the other as long as what is then seen can be looked over.
 
-const SMALL = 24;
+const OVERSEEN = 32;
 
 function openedAtFirst(network) {
   const opened = new Set();
-  const open = network.layers.length <= SMALL ? () => true : isSide;
-  const visit = (scope, isVisible) => {
-    for (const step of scope.steps) {
-      if (typeof step === "number") continue;
-      if (isVisible && open(step)) opened.add(step.name);
-      visit(step, isVisible && open(step));
-    }
-  };
-  visit(network.scope, true);
+  let visible = network.scope.steps;
+  while (visible.length <= OVERSEEN) {
+    const scopes = visible.filter((step) => typeof step !== "number");
+    if (!scopes.length) break;
+    const next = visible.flatMap((step) => step.steps ?? [step]);
+    if (next.length > OVERSEEN) break;
+    scopes.forEach((scope) => opened.add(scope.name));
+    visible = next;
+  }
   return opened;
 }
 
@@ -168,7 +178,7 @@ function scopesIn(scope) {
 // Layout, one scope at a time, from the inside out: rows by the longest path, an order in each row
 // that crosses few lines, then places as straight above one another as the order allows.
 
-const SPACE = { beside: 26, padding: 14, title: 24, straight: 14, bent: 30, labelled: 34 };
+const SPACE = { beside: 26, padding: 14, title: 24, straight: 14, bent: 26, label: 20 };
 
 function layoutNetwork(network, opened) {
   const items = network.inputs.concat(network.targets)
@@ -251,6 +261,7 @@ function portOffset(item, side, value) {
 }
 
 function arrange(network, items, entering = [], leaving = []) {
+  items.forEach((item) => (item.labels = labelsOf(network, item)));
   const entries = entering.map((value) => port("entry", value));
   const exits = leaving.map((value) => port("exit", value));
   const isFramed = entering.length + leaving.length > 0;
@@ -259,11 +270,10 @@ function arrange(network, items, entering = [], leaving = []) {
   order(rows, links);
   place(rows, links);
   const width = spread(rows, isFramed ? SPACE.padding : 0);
-  const height = stack(network, rows, links, isFramed);
+  const height = stack(rows, links, isFramed);
   return {
     items, width, height,
     lines: links.map((link) => lineOf(link, rows)),
-    labels: items.flatMap((item) => labelsOf(network, item)),
     entries: new Map(entries.map((each) => [each.value, each.x])),
     exits: new Map(exits.map((each) => [each.value, each.x])),
   };
@@ -326,9 +336,9 @@ function isSizeOnly(network, item, value) {
 const SWEEPS = 8;
 
 function order(rows, links) {
-  const above = grouped_by(links, "to", "from");
-  const below = grouped_by(links, "from", "to");
-  number(rows);
+  const above = groupedBy(links, "to", "from");
+  const below = groupedBy(links, "from", "to");
+  rows.forEach(numberRow);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     const [neighbours, sequence] = sweep % 2 ? [below, [...rows].reverse()] : [above, rows];
     for (const row of sequence) {
@@ -342,15 +352,11 @@ function order(rows, links) {
   }
 }
 
-function number(rows) {
-  rows.forEach(numberRow);
-}
-
 function numberRow(row) {
   row.forEach((item, index) => (item.at = (index + 0.5) / row.length));
 }
 
-function grouped_by(links, key, other) {
+function groupedBy(links, key, other) {
   const found = new Map();
   for (const link of links) {
     if (!found.has(link[key])) found.set(link[key], []);
@@ -367,18 +373,28 @@ function place(rows, links) {
   rows.forEach((row) => placeRow(row, row.map(() => 0), row.map(() => 1)));
   const pulls = new Map(rows.flat().map((item) => [item, { above: [], below: [] }]));
   for (const link of links) {
-    const straightens = link.from.kind === "passing" && link.to.kind === "passing";
-    const weight = straightens ? 8 : 1;
+    const weight = weightOf(link);
     pulls.get(link.to).above.push({ item: link.from, link, weight });
     pulls.get(link.from).below.push({ item: link.to, link, weight });
   }
-  for (let sweep = 0; sweep < 2 * SWEEPS; sweep++) {
+  // The last sweep goes down: what has one operand then stands straight below it.
+  for (let sweep = 0; sweep <= 2 * SWEEPS; sweep++) {
     const isUp = sweep % 2 === 1;
+    const side = isUp ? "below" : "above";
     for (const row of isUp ? [...rows].reverse() : rows) {
-      const wanted = row.map((item) => pulled(item, pulls.get(item), isUp ? "below" : "above"));
+      const wanted = row.map((item) => pulled(item, pulls.get(item), side));
       placeRow(row, wanted.map((each) => each.x), wanted.map((each) => each.weight));
     }
   }
+}
+
+// How much a line wants to be straight: long lines most, then the way that data takes in use.
+
+function weightOf({ from, to }) {
+  const passing = (from.kind === "passing") + (to.kind === "passing");
+  if (passing === 2) return 8;
+  const isAside = passing === 1 || to.pale || [from, to].some((item) => item.scope?.kind === "shortcut");
+  return isAside ? 0.5 : 2;
 }
 
 function pulled(item, pulls, side) {
@@ -402,7 +418,7 @@ function placeRow(row, wanted, weights) {
   const pools = [];
   let shift = 0;
   row.forEach((item, index) => {
-    if (index) shift += (row[index - 1].width + item.width) / 2 + SPACE.beside;
+    if (index) shift += rightOf(row[index - 1]) + item.width / 2 + SPACE.beside;
     const weight = weights[index];
     pools.push({ x: wanted[index] - shift, weight, members: [[item, shift]] });
     while (pools.length > 1 && pools.at(-2).x > pools.at(-1).x) pool(pools);
@@ -422,29 +438,29 @@ function pool(pools) {
 function spread(rows, padding) {
   const all = rows.flat();
   const left = Math.min(...all.map((item) => item.x - item.width / 2)) - padding;
-  const right = Math.max(...all.map((item) => item.x + item.width / 2)) + padding;
-  all.forEach((item) => (item.x -= left));
+  const right = Math.max(...all.map((item) => item.x + rightOf(item))) + padding;
+  all.forEach((item) => (item.x = Math.round(item.x - left)));
   return right - left;
 }
 
-function stack(network, rows, links, isFramed) {
+function stack(rows, links, isFramed) {
   let y = 0;
   rows.forEach((row, index) => {
     row.top = y;
     row.height = Math.max(...row.map((item) => item.height));
     row.forEach((item) => (item.y = y));
     const isFirst = isFramed && index === 0;
-    y += row.height + (index === rows.length - 1 ? 0 : gapBelow(network, row, links, isFirst));
+    y += row.height + (index === rows.length - 1 ? 0 : gapBelow(row, links, isFirst));
   });
   return y;
 }
 
-function gapBelow(network, row, links, isFirst) {
+function gapBelow(row, links, isFirst) {
   const leaving = links.filter((link) => row.includes(link.from));
   const isStraight = leaving.every((link) => Math.abs(startOf(link) - endOf(link)) < 1);
-  const isLabelled = row.some((item) => labelledValues(network, item).length);
-  const gap = isLabelled ? SPACE.labelled : isStraight ? SPACE.straight : SPACE.bent;
-  return isFirst ? Math.max(gap, SPACE.title + 10) : gap;
+  const isLabelled = row.some((item) => item.labels?.length);
+  row.drop = isFirst ? SPACE.title : isLabelled ? SPACE.label : 0;
+  return row.drop + (isStraight ? SPACE.straight : SPACE.bent);
 }
 
 function startOf(link) {
@@ -457,8 +473,9 @@ function endOf(link) {
 
 function lineOf(link, rows) {
   const [x1, x2] = [startOf(link), endOf(link)];
-  const y1 = link.from.y + link.from.height;
-  const bend = rows[link.from.row].top + rows[link.from.row].height;
+  const above = rows[link.from.row];
+  const y1 = link.from.kind === "passing" ? above.top + above.height : link.from.y + link.from.height;
+  const bend = above.top + above.height + above.drop;
   const y2 = link.to.y;
   const middle = (bend + y2) / 2;
   const curve = Math.abs(x1 - x2) < 1 ? `L ${x2} ${y2}` : `C ${x1} ${middle} ${x2} ${middle} ${x2} ${y2}`;
@@ -476,11 +493,18 @@ function labelledValues(network, item) {
 }
 
 function labelsOf(network, item) {
-  const values = labelledValues(network, item);
-  if (!values.length) return [];
-  const text = values.map((value) => network.values[value].text).filter(isFirstOfItsKind).join(" ");
-  return [{ x: item.x + 8, y: item.y + item.height + 14, text }];
+  const texts = labelledValues(network, item).map((value) => network.values[value].text);
+  const text = texts.filter(isFirstOfItsKind).join(" ");
+  return text ? [{ text, width: textWidth(text) }] : [];
 }
+
+// How far an item reaches to the right of its middle; its label stands to the right of its line.
+
+function rightOf(item) {
+  return Math.max(item.width / 2, ...(item.labels ?? []).map((label) => label.width + LABEL.x));
+}
+
+const LABEL = { x: 8, y: 14 };
 
 function isFirstOfItsKind(each, index, all) {
   return all.indexOf(each) === index;
@@ -531,9 +555,12 @@ function html(name, parent, text = null) {
 function drawArrangement(arrangement, parent) {
   for (const line of arrangement.lines) drawLine(line, parent);
   arrangement.items.forEach((item) => drawItem(item, parent));
-  for (const label of arrangement.labels) {
-    svg("text", { x: label.x, y: label.y, class: "shape" }, parent, label.text);
-  }
+  arrangement.items.forEach((item) => drawLabels(item, parent));
+}
+
+function drawLabels(item, parent) {
+  const place = { x: item.x + LABEL.x, y: item.y + item.height + LABEL.y, class: "shape" };
+  item.labels.forEach((label) => svg("text", place, parent, label.text));
 }
 
 function drawLine(line, parent) {
@@ -694,10 +721,9 @@ function draw(focused = null) {
 }
 
 function scale() {
-  // Labels stand to the right of their lines, so there must be some room.
-  const [width, height] = [page.arrangement.width + 150, page.arrangement.height + 12];
+  const [width, height] = [page.arrangement.width + 12, page.arrangement.height + 12];
   const graph = $("graph");
-  graph.setAttribute("viewBox", `-70 0 ${width} ${height}`);
+  graph.setAttribute("viewBox", `0 0 ${width} ${height}`);
   graph.setAttribute("width", width * page.zoom);
   graph.setAttribute("height", height * page.zoom);
 }
@@ -711,18 +737,31 @@ function firstItem() {
   const heads = [...page.subjects.values()].filter((item) => item.kind === "head");
   const maps = [...page.subjects.values()].filter((item) =>
     item.value !== undefined && Object.keys(axesOf(page.network.values[item.value])).length);
-  const mapped = heads.find((head) => maps.includes(head));
-  return mapped ?? maps.at(-1) ?? heads[0];
+  const bounded = maps.filter((item) => hasBoundedField(page.network.values[item.value]));
+  return heads.find((head) => bounded.includes(head)) ?? bounded.at(-1) ?? heads[0];
+}
+
+function hasBoundedField(value) {
+  const words = Object.values(value.field).flatMap((axes) => Object.values(axes));
+  return value.layer !== undefined && words.every(([size]) => !ENDLESS.includes(size));
 }
 
 function toggle(scope) {
+  const id = `scope ${scope.name}`;
+  const before = groupOf(id).getBoundingClientRect();
   const isOpen = page.opened.has(scope.name);
   if (isOpen) page.opened.delete(scope.name);
   else {
     page.opened.add(scope.name);
     scopesIn(scope).filter(isSide).forEach((side) => page.opened.add(side.name));
   }
-  draw(`scope ${scope.name}`);
+  draw(id);
+  const after = groupOf(id).getBoundingClientRect();
+  $("drawing").scrollBy(middleOf(after) - middleOf(before), after.top - before.top);
+}
+
+function middleOf(box) {
+  return box.left + box.width / 2;
 }
 
 function mark() {
@@ -758,7 +797,8 @@ function showPanel(item) {
 function kindOf(item, value) {
   if (item.scope) {
     const what = item.scope.call || item.scope.kind;
-    return `${what}, ${counted(item.scope.inside.size, "layer")}; shown is its result ${value.name}`;
+    const result = value.name === item.scope.name ? "" : `; shown is its result ${value.name}`;
+    return `${what}, ${counted(item.scope.inside.size, "layer")}${result}`;
   }
   const made = value.layer ? call(value.layer) : "input";
   return item.kind === "head" ? `head ${item.text}: ${made}` : made;
@@ -783,7 +823,7 @@ function showFacts(item, value) {
   fact("MACs", macsOf(layers));
   const owner = item.layer?.weightsOf;
   if (owner) fact("weights", `those of ${owner}`);
-  if (item.pale) fact("runs in", "training only, or nowhere; it is not exported");
+  if (item.pale) fact("exported", "no, it is for training only");
 }
 
 function macsOf(layers) {
@@ -828,7 +868,7 @@ function showSight(value) {
   const input = inputs.find((each) => each === page.input) ?? inputs[0];
   const isDrawn = input !== undefined;
   for (const id of ["picture", "legend", "own-picture"]) $(id).hidden = !isDrawn;
-  $("positions").hidden = !isDrawn || !Object.keys(lengths).length;
+  $("positions").hidden = !isDrawn || Object.values(lengths).every((each) => each === 1);
   if (!isDrawn) {
     $("sight").textContent = "";
     return;
@@ -837,10 +877,23 @@ function showSight(value) {
   const positions = Object.fromEntries(Object.entries(position).map(([axis, at]) => [axis, new Set([at])]));
   const number = network.values.indexOf(value);
   const seen = footprint(network, number, positions, sizes).get(input);
-  const reached = footprint(network, number, positions, sizes, true).get(input);
+  const reached = fieldOf(value, network.values[input], seen, 
+    footprint(network, number, positions, sizes, true).get(input));
   drawPicture(network.values[input], seen, reached);
   $("sight").textContent = sightWords(network.values[input], position, seen, reached);
   drawMap(lengths, position);
+}
+
+// What is seen on an endless input, of which the hull is the field. Where the field is no number of
+// pixels there is no more to see than there is.
+
+const ENDLESS = ["whole", "data-dependent", "past"];
+
+function fieldOf(value, input, seen, reached) {
+  const words = value.field[input.name];
+  const axes = Object.keys(seen).map((axis) =>
+    [axis, ENDLESS.includes(words[axis][0]) ? seen[axis] : reached[axis]]);
+  return Object.fromEntries(axes);
 }
 
 // The inputs with axes on which a value depends, in order.
@@ -878,11 +931,11 @@ function sightWords(input, position, seen, reached) {
   const sizes = lengthsOf(input, page.sizes);
   const axes = Object.keys(sizes);
   if (axes.some((axis) => !seen[axis]?.size)) return `${subject} nothing of ${input.name}.`;
-  if (axes.every((axis) => seen[axis].size === sizes[axis])) return `${subject} all of ${input.name}.`;
   const count = axes.map((axis) => seen[axis].size).join(" × ");
   const spans = axes.map((axis) => `${axis} ${hullOf(seen[axis]).join(" to ")}`).join(", ");
   const beyond = axes.map((axis) => beyondWords(axis, sizes[axis], hullOf(reached[axis]))).filter(Boolean);
   const padding = beyond.length ? ` Its field reaches outside: ${beyond.join(", ")}.` : "";
+  if (axes.every((axis) => seen[axis].size === sizes[axis])) return `${subject} all of ${input.name}.${padding}`;
   return `${subject} ${count} pixels of ${input.name}: ${spans}${gapWords(axes, seen)}.${padding}`;
 }
 
@@ -904,7 +957,7 @@ function beyondWords(axis, size, [first, last]) {
 // The input, what is seen of it in colour, and around it the padding into which the field reaches.
 
 const PICTURE = 350;
-const MARGIN = 0.6;
+const MARGIN = 0.35;
 const STRIP = 28;
 
 function drawPicture(input, seen, reached) {
@@ -922,7 +975,7 @@ function drawPicture(input, seen, reached) {
   const context = sized(canvas, pixel * (right - left + 1) + 8, tall * (bottom - top + 1) + 8);
   context.translate(4 - left * pixel, 4 - top * tall);
   hatch(context, left * pixel, top * tall, (right - left + 1) * pixel, (bottom - top + 1) * tall);
-  context.imageSmoothingEnabled = false;
+  context.imageSmoothingEnabled = pixel < 1;
   context.drawImage(coloured(width, height, rows ?? [], columns ?? []), 0, 0, width * pixel, height * tall);
   context.strokeStyle = style("--ink");
   context.strokeRect(0, 0, width * pixel, height * tall);
