@@ -27,7 +27,7 @@ BODIES = {
     "deconv": "conv(4, 3, stride=2) -> deconv(4, 3, stride=2, pad=1) -> deconv(4, 2, stride=3)",
     "dilated deconv": "maxpool(3) -> deconv(4, 3, stride=2, dilation=2) -> conv(4, 2)",
     "stretch": 'maxpool(2) -> upsample(2) -> conv(4, 3) -> upsample(3, mode="bilinear")',
-    "same": "same_pad(3, stride=2) -> conv(4, 3, stride=2) -> same_pad(2) -> maxpool(2, 1)",
+    "same": "same_pad(4, stride=3) -> conv(4, 4, stride=3) -> same_pad(2) -> maxpool(2, 1)",
     "folds": 'pad(2, mode="reflect") -> conv(4, 3, stride=2) -> pad(1, mode="replicate")',
     "gate": "maxpool(2) -> gate { global_avgpool -> conv(3, 1) -> sigmoid } -> conv(4, 3)",
     "ceil": "maxpool(2) -> maxpool(3, 2, ceil=true) -> conv(4, 3, pad=1)",
