@@ -5,7 +5,7 @@ BIN := .venv/bin
 # ONNX Runtime with CUDA also runs on a machine without a GPU; it has wheels for these platforms only.
 RUNTIME := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu)
 
-.PHONY: demo test test-slow lint format bench golden tables docs clean
+.PHONY: demo test test-slow browser lint format bench golden tables docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/demo.sh
@@ -15,6 +15,12 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -n auto -m slow
+
+# Needs a chromium, such as Debian's package; without one the tests are skipped and say so.
+browser: .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]' \
+		|| echo "playwright cannot be installed here, so the page is not tried in a browser"
+	$(BIN)/python -m pytest tests/browser
 
 lint: .venv/ready
 	$(BIN)/ruff check .

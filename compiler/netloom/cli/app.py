@@ -59,6 +59,7 @@ def run() -> int:
         run,
         train,
         verify,
+        view,
     )
 
     # Threads that spin while waiting make training ten times slower where anything else runs.

@@ -1,0 +1,1 @@
+"""The picture of a spec: one HTML page that holds everything it shows."""
