@@ -242,8 +242,7 @@ def test_run_reads_arrays_and_says_what_does_not_fit(run: Path, tmp_path: Path) 
     assert len(fitting["predictions"]) == 2
     refused = netloom("run", run / "model.onnx", tmp_path / "wrong.npy")
     assert refused.returncode == 1
-    assert "float32[1, 3, 32, 32]" in refused.stderr
-    assert "float32[N, 1, 32, 32]" in refused.stderr
+    assert "lenet takes image of [N, 1, 32, 32]: channels must be 1, but is 3" in refused.stderr
 
 
 def test_cuda_is_not_replaced_silently(run: Path) -> None:

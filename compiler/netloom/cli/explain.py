@@ -40,9 +40,11 @@ def _print_table(network: "Network") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from netloom.emit.sizes import sizes_text
     from netloom.emit.summary import field_words
     from netloom.ir.dims import number
     from netloom.ir.types import shape_text
+    from netloom.passes.admissible import admissible_sizes
 
     graph = network.graph
     inputs = ", ".join(f"{value.name}: {value.type}" for value in graph.inputs)
@@ -76,3 +78,5 @@ def _print_table(network: "Network") -> None:
     if not console.is_terminal:
         console = Console(width=240)  # a file or pipe has no width to fit
     console.print(table)
+    for line in sizes_text(admissible_sizes(graph)):
+        console.print(line, highlight=False, markup=False)

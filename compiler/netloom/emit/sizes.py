@@ -138,12 +138,7 @@ def input_checks(network: str, found: Admissible) -> list[InputChecks]:
 
 def _last(order: Sequence[str], gathered: dict[str, list[Check]], check: Check) -> list[Check]:
     """The list of the last input that a check reads."""
-    read = {
-        each.name.partition(".")[0]
-        for wrong in check.wrong
-        for dim in (wrong.left, wrong.right)
-        for each in sizes(dim)
-    }
+    read = {each.name.partition(".")[0] for dim in _read(check) for each in sizes(dim)}
     return gathered[[name for name in order if identifier(name) in read][-1]]
 
 
@@ -276,20 +271,35 @@ def _line_words(dim: Symbolic, slope: int, rest: int, bounds: Bounds) -> str:
 
 
 def refusal(network: str, found: Admissible, shapes: Mapping[str, Sequence[int]]) -> str | None:
-    """Why a network cannot be run on inputs of these shapes, by name; None where it can."""
+    """Why a network cannot be run on inputs of these shapes, by name; None where it can.
+
+    Inputs that are not given, as those that only training reads, are not checked.
+    """
     came = {
-        f"{identifier(name)}.shape[{index}]": length
+        str(axis(name, index)): length
         for name, shape in shapes.items()
         for index, length in enumerate(shape)
     }
     for each in input_checks(network, found):
+        if each.name not in shapes:
+            continue
         if len(shapes[each.name]) != each.rank:
             return f"{each.takes}: it must have {each.rank} axes, but has {len(shapes[each.name])}"
         for check in each.checks:
-            if any(_holds(wrong, came) for wrong in check.wrong):
+            if _is_wrong(check, came):
                 value = evaluate_to_int(check.value, came)
                 return f"{each.takes}: {check.subject} must be {check.words}, but is {value}"
     return None
+
+
+def _is_wrong(check: Check, came: Mapping[str, int]) -> bool:
+    given = all(each.name in came for dim in _read(check) for each in sizes(dim))
+    return given and any(_holds(wrong, came) for wrong in check.wrong)
+
+
+def _read(check: Check) -> list[Dim]:
+    """The terms of axes that a check reads."""
+    return [check.value, *(dim for wrong in check.wrong for dim in (wrong.left, wrong.right))]
 
 
 def _holds(wrong: Wrong, came: Mapping[str, int]) -> bool:

@@ -3,8 +3,10 @@
 from typing import Any
 
 from netloom.compile import Network, Spec
+from netloom.emit.sizes import sizes_json
 from netloom.ir.dims import Dim
 from netloom.ir.graph import Value
+from netloom.passes.admissible import admissible_sizes
 from netloom.passes.fields import Extent, Field, Fields
 
 
@@ -20,6 +22,7 @@ def _network_json(network: Network) -> dict[str, Any]:
         "macs": _plain(network.cost.macs),
         "inputs": [_value_json(value) for value in graph.inputs],
         "targets": [_value_json(value) for value in graph.targets],
+        "sizes": sizes_json(admissible_sizes(graph)),
         "heads": [
             {**_value_json(head.value), "name": head.name, "mode": head.mode}
             for head in graph.heads

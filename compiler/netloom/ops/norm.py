@@ -2,6 +2,7 @@
 
 from netloom.ir.call import Module, Option
 from netloom.ir.declared import Reject, arg, operand
+from netloom.ir.dims import Dim
 from netloom.ir.graph import Value
 from netloom.ir.node import Constant, Local, Node, Weight
 from netloom.ir.op import Filled, Op, Parameter
@@ -101,6 +102,11 @@ class GroupNorm(Op, name="groupnorm"):
             message = f"{self.groups} groups cannot split {channels} channels evenly"
             raise Reject("E206", message, "groups")
         return self.x.type
+
+    def fits(self) -> tuple[Dim, ...]:
+        # PyTorch refuses, in inference too, where all samples together have one value a group.
+        n, channels, h, w = feature_map(self.x)
+        return (n * (channels // self.groups) * h * w - 1,)
 
     def window(self) -> Reach:
         return "whole"

@@ -109,9 +109,15 @@ class _Search:
     def require(self, dims: tuple[Dim, ...], place: _Place) -> None:
         """Narrows the bounds to those at which each dimension is at least 1."""
         for dim in dims:
-            if isinstance(dim, Symbolic) and dim not in self.seen:
+            if isinstance(dim, int):
+                self._require_number(dim, place)
+            elif dim not in self.seen:
                 self.seen.add(dim)
                 self._require(dim, place)
+
+    def _require_number(self, dim: int, place: _Place) -> None:
+        if dim < 1:
+            raise self._none(f"what enters {place.name} is too small for it", place)
 
     def _require(self, dim: Symbolic, place: _Place) -> None:
         if any(each.from_data or each.name not in self.bounds for each in dim.sizes):
@@ -299,21 +305,27 @@ def _smallest_binding(
     """The first admissible binding: of primes if they are wanted, and any other after those."""
     lengths = {name: _lengths(found.bounds[name]) for name in names}
     primes = {name: [n for n in lengths[name] if is_prime(n)] for name in names}
-    pools = [primes, lengths] if only_primes else [lengths]
-    for pool in pools:
-        # Neighbours in the list for neighbouring names, so that their sizes differ.
-        for position in range(max(map(len, pool.values()), default=1)):
-            places = [(name, position + index % 2) for index, name in enumerate(names)]
-            if all(place < len(pool[name]) for name, place in places):
-                binding = {**{name: pool[name][place] for name, place in places}, **fixed}
-                if found.contain(binding):
-                    return binding
-    combinations = itertools.product(*lengths.values())
-    for combination in itertools.islice(combinations, COMBINATIONS):
-        binding = {**dict(zip(names, combination, strict=True)), **fixed}
+    for pool in [primes, lengths] if only_primes else [lengths]:
+        for sides in _neighbours(list(pool.values())):
+            binding = {**dict(zip(names, sides, strict=True)), **fixed}
+            if found.contain(binding):
+                return binding
+    for sides in itertools.islice(itertools.product(*lengths.values()), COMBINATIONS):
+        binding = {**dict(zip(names, sides, strict=True)), **fixed}
         if found.contain(binding):
             return binding
     return None
+
+
+def _neighbours(pools: list[list[int]]) -> Iterator[tuple[int, ...]]:
+    """A side from each list, all from one place or every other one from the next, no two alike."""
+    for position in range(max(map(len, pools), default=1)):
+        for shift in (0, 1):
+            places = [position + shift * (index % 2) for index in range(len(pools))]
+            if all(place < len(pool) for place, pool in zip(places, pools, strict=True)):
+                sides = [pool[place] for place, pool in zip(places, pools, strict=True)]
+                if all(left != right for left, right in itertools.pairwise(sides)):
+                    yield tuple(sides)
 
 
 def _lengths(bounds: Bounds) -> list[int]:

@@ -2,12 +2,19 @@
 
 import hashlib
 import json
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import netloom
 from netloom.compile import Spec
-from netloom.syntax.parse import LANGUAGE_VERSION
+from netloom.diagnostics import Diagnostic, Failed, Source
+from netloom.emit.sizes import sizes_json
+from netloom.ir.dims import Dim, Symbolic, size
+from netloom.passes.admissible import Admissible, Bounds, admissible_sizes
+from netloom.passes.expressions import Names, evaluate
+from netloom.syntax import ast
+from netloom.syntax.parse import LANGUAGE_VERSION, parse
 
 
 def model_metadata(
@@ -28,6 +35,7 @@ def model_metadata(
         "netloom.network": network,
         "netloom.spec": text,
         "netloom.spec_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "netloom.sizes": json.dumps(sizes_json(admissible_sizes(spec.networks[network].graph))),
     }
     imports = {spec.place_of(each): each.text for each in spec.sources[1:]}
     if imports:
@@ -41,3 +49,46 @@ def model_metadata(
     if training:
         entries["netloom.training"] = json.dumps(training, sort_keys=True)
     return entries
+
+
+def admissible_from(metadata: Mapping[str, str]) -> Admissible | None:
+    """The admissible sizes that a model says it takes; None for a model that does not say.
+
+    Raises `Failed` (E604) for metadata that cannot be read.
+    """
+    if "netloom.sizes" not in metadata:
+        return None
+    try:
+        given = json.loads(metadata["netloom.sizes"])
+        letters = {name: size(name) for name in given["free"]}
+        return Admissible(
+            {
+                name: tuple(_dim(axis["size"], letters) for axis in axes)
+                for name, axes in given["inputs"].items()
+            },
+            {name: Bounds(**bounds) for name, bounds in given["free"].items()},
+            tuple(_condition(each, letters) for each in given["conditions"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, Failed):
+        message = "the model's metadata `netloom.sizes` is damaged"
+        raise Failed(Diagnostic("E604", message, help="export the model again")) from None
+
+
+def _dim(given: int | str, letters: Mapping[str, Dim]) -> Dim:
+    """A size as the language writes it; nothing of it is run."""
+    if isinstance(given, int):
+        return given
+    (item,) = parse(Source("netloom.sizes", f"let size = {given}")).items
+    if not isinstance(item, ast.Let):
+        raise ValueError(given)
+    found = evaluate(item.value, Names(ChainMap(dict(letters))))
+    if not isinstance(found, Dim):
+        raise TypeError(given)
+    return found
+
+
+def _condition(given: Mapping[str, Any], letters: Mapping[str, Dim]) -> Symbolic:
+    dim = _dim(given["size"], letters) - (given["minimum"] - 1)
+    if not isinstance(dim, Symbolic):
+        raise TypeError(given)
+    return dim

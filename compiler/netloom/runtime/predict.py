@@ -9,7 +9,11 @@ from typing import Any
 import numpy
 
 from netloom.diagnostics import Diagnostic, Failed
+from netloom.emit.sizes import refusal
 from netloom.extras import need
+from netloom.ir.dims import size, sizes
+from netloom.passes.admissible import Admissible, Bounds
+from netloom.runtime.metadata import admissible_from
 from netloom.train.preprocessing import Preprocessing
 
 Array = numpy.ndarray[Any, Any]
@@ -37,14 +41,30 @@ def predict(session: Any, paths: Sequence[Path], top: int) -> list[Prediction]:
         raise Failed(Diagnostic("E605", message))
     (wanted,) = inputs
     preprocessing = json.loads(metadata.get("netloom.preprocessing", "{}")).get(wanted.name)
+    admissible = admissible_from(metadata) or _declared(wanted)
+    network = metadata.get("netloom.network", "the model")
     names = [each.name for each in session.get_outputs()]
     predictions = []
     for path in paths:
         for position, sample in enumerate(_samples(path, wanted, preprocessing)):
+            reason = refusal(network, admissible, {wanted.name: sample.shape})
+            if reason:
+                raise Failed(Diagnostic("E605", f"`{path}` does not fit: {reason}"))
             outputs = dict(zip(names, session.run(names, {wanted.name: sample}), strict=True))
             source = str(path) if position == 0 else f"{path}[{position}]"
             predictions.append(Prediction(source, outputs, _best(outputs, metadata, top)))
     return predictions
+
+
+def _declared(wanted: Any) -> Admissible:
+    """What a model that does not know its admissible sizes declares of its input."""
+    shape = tuple(
+        dim if isinstance(dim, int) else size(str(dim or f"axis{index}"))
+        for index, dim in enumerate(wanted.shape)
+    )
+    return Admissible(
+        {wanted.name: shape}, {each.name: Bounds() for d in shape for each in sizes(d)}
+    )
 
 
 def _samples(path: Path, wanted: Any, preprocessing: Any) -> list[Array]:
@@ -78,11 +98,7 @@ def _array_samples(path: Path, wanted: Any) -> list[Array]:
     expected = elements.get(wanted.type, wanted.type)
     if numpy.issubdtype(array.dtype, numpy.floating) and expected == "float32":
         array = array.astype("float32")
-    fits = array.ndim == len(shape) and all(
-        not isinstance(size, int) or size == found
-        for size, found in zip(shape[1:], array.shape[1:], strict=False)
-    )
-    if not fits or str(array.dtype) != expected:
+    if array.ndim != len(shape) or str(array.dtype) != expected:
         message = f"`{path}` holds {array.dtype}{list(array.shape)}"
         help = f"input `{wanted.name}` is {expected}[{', '.join(str(each) for each in shape)}]"
         raise Failed(Diagnostic("E605", message, help=help))
