@@ -229,6 +229,23 @@ def test_module_and_metadata_refuse_in_the_same_words(text: str) -> None:
     assert len(words) > 2
 
 
+def test_an_axis_that_a_later_input_decides_is_checked_behind_its_rank() -> None:
+    text = """
+network later {
+    input left:  float32[N, 1, h + w, 2*h]
+    input right: float32[N, 1, h, w]
+    a = left -> global_avgpool
+    head out = add { a  { right -> global_avgpool } }
+}
+"""
+    made = module(built(text).graph)
+    begin = "later takes right of [N, 1, h, w]: "
+    assert message_of(made, [(1, 1, 7, 8), (1, 1, 4, 3)]) is None
+    assert message_of(made, [(1, 1, 7, 8), (1, 1)]) == f"{begin}it must have 4 axes, but has 2"
+    refused = message_of(made, [(1, 1, 9, 8), (1, 1, 4, 3)])
+    assert refused == f"{begin}height of left must be h + w, but is 9"
+
+
 def test_a_unet_says_its_sizes_everywhere() -> None:
     path = ROOT / "specs" / "unet.loom"
     spec = check_file(path)

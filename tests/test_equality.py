@@ -88,6 +88,14 @@ def test_halves_of_halves_are_decided_at_any_depth(levels: int) -> None:
             pytest.fail(f"{verdict}")
 
 
+@pytest.mark.parametrize("divisor", [2, 3, 8, 1000, 2**20])
+def test_a_difference_at_one_residue_only_is_seen(divisor: int) -> None:
+    for at in {0, 1, divisor // 2, divisor - 1}:
+        is_there = (h + divisor - at) // divisor - (h + divisor - at - 1) // divisor
+        assert isinstance(equal(is_there, 0), Refuted)
+        assert equal(is_there, is_there + h // divisor - (h + divisor) // divisor + 1) == Proved()
+
+
 COARSE = st.builds(
     lambda slope, shift, divisor, factor: Term(f"({factor}*(({slope}*h + {shift}) // {divisor}))"),
     st.integers(1, 3),

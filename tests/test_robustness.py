@@ -346,6 +346,21 @@ def test_all_networks_of_a_file_have_the_nodes_of_one() -> None:
     assert check(Source("net.loom", text), limits=limits._replace(nodes=2_000)).networks
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "conv(3, 3, stride=2, pad=1)",
+        "maxpool(2, ceil=true)",
+        "maxpool(2) -> deconv(3, 3, stride=2)",
+    ],
+)
+def test_deep_chains_of_strides_take_time_that_grows_with_their_length(body: str) -> None:
+    text = net(f"repeat 3200 {{ {body} }}", "N, 3, h, w")
+    begin = time.process_time()
+    built(text)
+    assert time.process_time() - begin < 3 * SECOND  # a minute, if it were quadratic
+
+
 def test_a_thousand_mistakes_are_told_and_the_others_counted() -> None:
     found = mistakes(net("relu " + "in " * 3_000))
     assert len(found) == 1_000

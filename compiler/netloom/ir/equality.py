@@ -192,7 +192,7 @@ def _moves(part: Symbolic, name: str, whole: int) -> set[int] | None:
             count = slope * whole // floor.divisor
             if len(monomial) > 1 or count + len(found) > RESIDUE_BUDGET:
                 return None
-            steps = range(inside.constant // floor.divisor, count + 1)
+            steps = range(1, count + 1)
             found |= {-((inside.constant - step * floor.divisor) // slope) for step in steps}
             continue
         moves = _moves(inside, name, whole)
