@@ -5,7 +5,7 @@ BIN := .venv/bin
 # ONNX Runtime with CUDA also runs on a machine without a GPU; it has wheels for these platforms only.
 RUNTIME := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu)
 
-.PHONY: demo test test-slow lint format bench golden tables docs clean
+.PHONY: demo test test-slow fuzz lint format bench golden tables docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/demo.sh
@@ -15,6 +15,12 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -n auto -m slow
+
+# Random networks against PyTorch: `make fuzz NETS=20000 SEED=7`. Without SEED, others every time.
+NETS ?= 2000
+SEED ?= $(shell date +%s)
+fuzz: .venv/ready
+	PYTHONPATH=tests $(BIN)/python tests/fuzz.py $(NETS) $(SEED)
 
 lint: .venv/ready
 	$(BIN)/ruff check .
