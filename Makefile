@@ -5,7 +5,7 @@ BIN := .venv/bin
 # ONNX Runtime with CUDA also runs on a machine without a GPU; it has wheels for these platforms only.
 RUNTIME := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu)
 
-.PHONY: demo test test-slow browser lint format bench golden tables docs clean
+.PHONY: demo test test-slow fuzz browser lint format bench golden tables docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/demo.sh
@@ -21,6 +21,12 @@ browser: .venv/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]' \
 		|| echo "playwright cannot be installed here, so the page is not tried in a browser"
 	$(BIN)/python -m pytest tests/browser
+
+# Random networks against PyTorch: `make fuzz NETS=20000 SEED=7`. Without SEED, others every time.
+NETS ?= 2000
+SEED ?= $(shell date +%s)
+fuzz: .venv/ready
+	PYTHONPATH=tests $(BIN)/python tests/fuzz.py $(NETS) $(SEED)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ ask whether they would notice a broken operator.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy
@@ -264,7 +264,7 @@ def compare_onnx(case: Case) -> None:
     weights = {name: tensor.numpy() for name, tensor in reference.state_dict().items()}
     content = emit_onnx.model_bytes(network.graph, weights)
     onnx.checker.check_model(content, full_check=True)
-    _compare_inferred(content, case, network)
+    compare_inferred(content, case.sizes, network)
     sessions = [_session(content, level) for level in (_NOT_OPTIMISED, _OPTIMISED)]
     for inputs, expected in _runs(case, reference):
         feed = {
@@ -315,11 +315,13 @@ def _session(content: bytes, level: Any) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _compare_inferred(content: bytes, case: Case, network: Network) -> None:
+def compare_inferred(content: bytes, sizes_of: Iterable[Sizes], network: Network) -> None:
     """For each set of sizes, strict shape inference finds our shape for every layer's results."""
-    for sizes in case.sizes:
+    for sizes in sizes_of:
         model = onnx.load_from_string(content)
-        for described, value in zip(model.graph.input, network.graph.inputs, strict=True):
+        by_name = {value.name: value for value in network.graph.inputs}
+        for described in model.graph.input:
+            value = by_name[described.name]
             stated = (evaluate_to_int(dim, sizes) for dim in value.type.shape)
             for dim, number in zip(described.type.tensor_type.shape.dim, stated, strict=True):
                 dim.dim_value = number

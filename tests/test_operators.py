@@ -3,10 +3,12 @@
 import ast
 from collections import defaultdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+import generator
 import oracles
 from comparisons import (
     compare_attributes,
@@ -27,11 +29,17 @@ from oracles.refused import CONV, OTHERS, Refused
 
 
 def test_oracles_share_no_code_with_the_compiler() -> None:
-    for path in Path(oracles.__path__[0]).glob("*.py"):
+    for path in [*_sources(oracles), *_sources(generator)]:
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             modules += [each.name for each in node.names] if isinstance(node, ast.Import) else []
             assert not any(module.split(".")[0] == "netloom" for module in modules), path
+
+
+def _sources(package: ModuleType) -> list[Path]:
+    sources = list(Path(package.__path__[0]).rglob("*.py"))
+    assert sources
+    return sources
 
 
 def _arguments_tried() -> dict[str, dict[str, set[Any]]]:

@@ -7,7 +7,7 @@ through the interval maps that operators state, and join by the hull of the unio
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from netloom.ir.window import Past, Reach, SizedShift, Window
@@ -161,7 +161,7 @@ def compose(reach: Reach, below: Extent) -> Extent:
     if reach.period * rounds > MAXIMUM_PERIOD:
         return "irregular"
     seen = [
-        _hull([below.interval(u) for u in _ends(below, *reach.interval(position))])
+        _hull([below.interval(u) for u in _ends(reach.taps(position), below.period)])
         for position in range(reach.period * rounds)
     ]
     advance = below.advance * (reach.advance * rounds // below.period)
@@ -177,11 +177,11 @@ def _past(below: Field) -> Field:
     return _shortest(list(intervals), below.advance)
 
 
-def _ends(below: Field, first: int, last: int) -> Iterable[int]:
-    """Positions that together see all that an interval sees: its ends, or a period at each end."""
-    if last - first < 2 * below.period:
-        return range(first, last + 1)
-    return (*range(first, first + below.period), *range(last - below.period + 1, last + 1))
+def _ends(taps: Sequence[int], period: int) -> Iterable[int]:
+    """Taps that together reach as far as all of them: all phases are among the first, and last."""
+    if len(taps) <= 2 * period:
+        return taps
+    return (*taps[:period], *taps[-period:])
 
 
 def _hull(intervals: Iterable[Interval]) -> Interval | None:

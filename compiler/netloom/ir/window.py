@@ -6,7 +6,7 @@ Compositions and unions of these maps are the business of `ir/field.py`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from netloom.ir.dims import Dim, Symbolic, evaluate
@@ -15,7 +15,7 @@ from netloom.ir.dims import Dim, Symbolic, evaluate
 class _Moving:
     """What moves with the position; it sees none of what lies beyond the borders."""
 
-    def taps(self, position: int) -> Iterable[int]:
+    def taps(self, position: int) -> Sequence[int]:
         """The input positions that an output position depends on, on an endless input."""
         raise NotImplementedError
 
@@ -50,7 +50,7 @@ class Window(_Moving):
         first = position * self.step - self.pad
         return first, first + self.extent - 1
 
-    def taps(self, position: int) -> Iterable[int]:
+    def taps(self, position: int) -> Sequence[int]:
         """The input pixels under the window."""
         first, last = self.interval(position)
         return range(first, last + 1, self.dilation)
@@ -117,7 +117,7 @@ class Stretch(_Moving):
         first = numerator // denominator
         return first, first + (numerator % denominator > 0)
 
-    def taps(self, position: int) -> Iterable[int]:
+    def taps(self, position: int) -> Sequence[int]:
         """The same as single pixels."""
         first, last = self.interval(position)
         return range(first, last + 1)
@@ -133,7 +133,7 @@ class Past(_Moving):
         """From the beginning of all time."""
         return -math.inf, position
 
-    def taps(self, position: int) -> Iterable[int]:
+    def taps(self, position: int) -> Sequence[int]:
         """The steps up to this one."""
         return range(position + 1)
 
@@ -151,7 +151,7 @@ class Fold(_Moving):
         """The pixel itself, as long as it is inside."""
         return position - self.pad, position - self.pad
 
-    def taps(self, position: int) -> Iterable[int]:
+    def taps(self, position: int) -> Sequence[int]:
         """The same."""
         return (position - self.pad,)
 

@@ -1,0 +1,1 @@
+"""Random networks, and what PyTorch says of them. Nothing in here imports netloom."""
