@@ -60,7 +60,15 @@ def main(nets: int, seed: int) -> int:
 def compared(seed: int) -> Found:
     """What differs in the network of a seed, and what it has."""
     net = random_network(seed)
-    return seed, unknown(net, differences(net, observe(net))), coverage(net, signatures())
+    return seed, _news(net), coverage(net, signatures())
+
+
+def _news(net: Net) -> list[str]:
+    """The differences that are not known; a crash of either side is one, too."""
+    try:
+        return unknown(net, differences(net, observe(net)))
+    except Exception as error:
+        return [f"crash: {type(error).__name__}: {error}"]
 
 
 def signatures() -> dict[str, list[str]]:
@@ -77,13 +85,12 @@ def kept(seed: int) -> Path:
     kind = _kinds(net)[0]
     least = reduced(net, lambda each: kind in _kinds(each))
     path = CRASHERS / f"seed_{seed}.loom"
-    path.write_text(written(least, differences(least, observe(least))[0]))
+    path.write_text(written(least, _news(least)[0]))
     return path
 
 
 def _kinds(net: Net) -> list[str]:
-    found = unknown(net, differences(net, observe(net)))
-    return [each.partition(":")[0] for each in found]
+    return [each.partition(":")[0] for each in _news(net)]
 
 
 if __name__ == "__main__":

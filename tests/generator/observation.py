@@ -86,7 +86,7 @@ def observe(net: Net) -> Facts:
     needed = frozenset().union(*(value.layers for value in first.run.heads.values()))
     try:
         seen_by = sights(net)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         if fits_at_all_sizes(net):
             raise
         seen_by = []  # at larger sizes it cannot run, so a compiler must refuse it
