@@ -1,5 +1,6 @@
 """What the compiler states of a generated network against what was observed of it."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from generator.description import Net, Sizes
@@ -8,7 +9,12 @@ from generator.text import spec
 from netloom.compile import Network, check
 from netloom.diagnostics import Failed, Source
 from netloom.ir.dims import evaluate_to_int
-from netloom.passes.fields import Extent, Field
+from netloom.ir.field import Extent, Field, Varying
+from netloom.ir.graph import Value
+from netloom.ir.types import spatial_axes
+from netloom.ops.border import Crop, Pad
+from netloom.passes.admissible import admissible_sizes
+from netloom.passes.footprint import footprint
 from oracles.reach import Interval, fit
 
 
@@ -39,14 +45,17 @@ def _operators(network: Network, facts: Facts) -> Iterator[str]:
 
 
 def _shapes(network: Network, facts: Facts) -> Iterator[str]:
+    admissible = admissible_sizes(network.graph)
+    # What no head needs is not emitted, and may ask for any size.
+    all_alive = len(network.graph.module_layers()) == len(network.graph.layers)
     for sizes, expected in facts.shapes:
         stated = shapes_at(network, sizes)
-        empty = any(length < 1 for layer in stated for shape in layer for length in shape)
+        accepted = admissible.contain({name: sizes[name] for name in admissible.bounds})
         if expected is None:
-            if not empty:
+            if accepted and all_alive:
                 yield f"sizes: accepted at {sizes}, which PyTorch refuses"
-        elif empty:
-            yield f"sizes: empty at {sizes}, which PyTorch runs"
+        elif not accepted:
+            yield f"sizes: refused at {sizes}, which PyTorch runs"
         else:
             for layer, ours, theirs in zip(network.graph.layers, stated, expected, strict=True):
                 if ours != theirs:
@@ -109,10 +118,31 @@ def _fields(net: Net, network: Network, facts: Facts) -> Iterator[str]:
             if any(sight.sees.any() for sight in measured):
                 yield f"field: {head} sees {given}, which is not stated"
             continue
+        for sight in measured:
+            yield from _compare_footprints(network, values[head], sight)
         told = [sight for sight in measured if sight.sees.any()]
         # Where nothing is seen at all, all taps along another axis lie in the padding.
-        for why in _compare(net, stated[axis], told) if told else ():
+        for why in _compare(net, network, stated[axis], told) if told else ():
             yield f"field: {head} of {given} along {axis}: {why}"
+
+
+def _compare_footprints(network: Network, value: Value, sight: Sight) -> Iterator[str]:
+    """The first, last and middle positions see exactly the pixels that were measured."""
+    everywhere = {
+        axis: set(range(evaluate_to_int(value.type.shape[index], sight.sizes)))
+        for axis, index in spatial_axes(value.type.rank).items()
+    }
+    given = next(each for each in network.graph.inputs if each.name == sight.input)
+    last = sight.sees.shape[1] - 1
+    for position in sorted({0, last // 2, (last + 1) // 2, last}):
+        here = {**everywhere, sight.axis: {position}} if sight.axis in everywhere else everywhere
+        below = footprint(network.graph, value, here, sight.sizes)
+        stated = below.get(given, {}).get(sight.axis, set())
+        seen = set(sight.sees[:, position].nonzero().flatten().tolist())
+        if stated != seen:
+            where = f"{sight.head} of {sight.input} along {sight.axis}, position {position}"
+            yield f"footprint: {where}: {sorted(stated)} for {sorted(seen)}, at {sight.sizes}"
+            return
 
 
 def _by_place(sights: Iterable[Sight]) -> dict[tuple[str, str, str], list[Sight]]:
@@ -122,10 +152,20 @@ def _by_place(sights: Iterable[Sight]) -> dict[tuple[str, str, str], list[Sight]
     return found
 
 
-def _compare(net: Net, stated: Extent, measured: list[Sight]) -> Iterator[str]:
+def _compare(net: Net, network: Network, stated: Extent, measured: list[Sight]) -> Iterator[str]:
+    if any(isinstance(layer.op, Crop) for layer in network.graph.layers):
+        return  # it may cut off so much that everything lies near a border
+    mirrored = any(
+        isinstance(layer.op, Pad) and layer.op.mode != "zeros" for layer in network.graph.layers
+    )
+    if isinstance(stated, Varying):
+        for sight in measured:
+            if all(list(_compare_field(case, sight, mirrored)) for case in stated.cases):
+                yield f"none of the cases {stated.cases} fits at {sight.sizes}"
+        return
     if isinstance(stated, Field):
         for sight in measured:
-            yield from _compare_field(stated, sight)
+            yield from _compare_field(stated, sight, mirrored)
         return
     if stated not in JUSTIFIED:
         yield f"`{stated}`, which has no experiment"
@@ -156,43 +196,40 @@ def hulls(sight: Sight) -> list[Interval]:
     return found
 
 
-def _compare_field(stated: Field, sight: Sight) -> Iterator[str]:
-    """What is stated contains what is seen, and is equal to it far from the borders."""
+def _compare_field(stated: Field, sight: Sight, mirrored: bool) -> Iterator[str]:
+    """What is stated contains what is seen, and is equal to it far from the borders.
+
+    Where some border is mirrored, positions near it see pixels that none would on an endless input.
+    """
     for position, seen in enumerate(hulls(sight)):
         first, last = stated.interval(position)
         expected = (first, last) if first <= last else None
-        if seen == expected:
+        if seen == expected or (seen and expected == (-math.inf, seen[1]) and seen[0] == 0):
             continue
         is_beyond = seen and not (expected and first <= seen[0] and seen[1] <= last)
-        if is_beyond or _is_inside(expected, sight.length):
+        if (is_beyond and not mirrored) or _is_inside(expected, sight.length):
             yield f"position {position} sees {seen}, stated is {expected}, at {sight.sizes}"
             return
 
 
-def _is_inside(interval: Interval, length: int) -> bool:
+def _is_inside(interval: tuple[float, int] | None, length: int) -> bool:
     """Whether an interval is so far from the borders that no layer's padding can matter."""
     margin = length // 4
-    return interval is not None and margin <= interval[0] and interval[1] < length - margin
+    if interval is None or interval[1] >= length - margin:
+        return False
+    return interval[0] >= margin or interval[0] == -math.inf
 
 
 def sees_all_but_borders(sight: Sight) -> bool:
-    """Whether the positions in the middle see from near one end to near the other.
+    """Whether some position in the middle sees from near one end to near the other.
 
-    At the ends there are positions that less leads to: an unpooling leaves a last row empty.
+    Not all of them need to: an enlargement may leave positions empty. Footprints tell of each.
     """
     margin = max(2, sight.length // 4)
-    return all(
-        seen is None or (seen[0] <= margin and seen[1] >= sight.length - 1 - margin)
-        for seen in _middle(sight)
+    seen = [each for each in _middle(sight) if each]
+    return not seen or any(
+        first <= margin and last >= sight.length - 1 - margin for first, last in seen
     )
-
-
-def sees_the_past(sight: Sight) -> bool:
-    """Whether every position sees from near the beginning to a place that moves with it."""
-    seen = [each for each in hulls(sight) if each]
-    margin = max(2, sight.length // 4)
-    ends = [last for _, last in seen]
-    return all(first <= margin for first, _ in seen) and ends == sorted(ends)
 
 
 def grows(sight: Sight) -> bool:
@@ -208,14 +245,8 @@ def _middle(sight: Sight) -> list[Interval]:
     return intervals[len(intervals) // 3 : -(-2 * len(intervals) // 3)] or intervals
 
 
-def _whole_or_past(sight: Sight) -> bool:
-    return sees_all_but_borders(sight) or sees_the_past(sight)
-
-
-# A recurrent layer states "whole" for its sequence, although a step sees no later one.
 JUSTIFIED: dict[str, Callable[[Sight], bool]] = {
-    "whole": _whole_or_past,
-    "past": sees_the_past,
+    "whole": sees_all_but_borders,
     "misaligned": grows,
     "irregular": lambda sight: True,
 }

@@ -19,7 +19,7 @@ class Param:
 class Call:
     """An operator with the arguments that are written out, the first `by_place` without name.
 
-    `where` names the indices that an unpooling reads.
+    `where` names the indices that an unpooling reads, or the map that a crop is cut down to.
     """
 
     operator: str

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oracles.borders import tensorflow_same
 from oracles.recurrent import TextbookLstm
 
 Arguments = dict[str, Any]
@@ -168,6 +169,7 @@ def _draw_deconv(chance: Chance, shape: Shape) -> Arguments:
     return chance.some(
         given,
         pad=chance.pair(0, 1, 1, 2),
+        dilation=chance.pair(1, 1, 2, 3),
         output_pad=[chance.randrange(each) for each in pair(stride)],
         groups=chance.divisor(out, shape[1]),
         bias=chance.odds(0.5),
@@ -217,7 +219,8 @@ def _draw_avgpool(chance: Chance, shape: Shape) -> Arguments:
 
 
 def _draw_maxpool(chance: Chance, shape: Shape) -> Arguments:
-    return chance.some(_draw_pool(chance, shape), indices=False)
+    dilation = chance.pair(1, 1, 2, 3)
+    return chance.some(_draw_pool(chance, shape), indices=False, dilation=dilation)
 
 
 def _pool_geometry(arguments: Arguments) -> dict[str, Any]:
@@ -236,8 +239,20 @@ def _avgpool(arguments: Arguments, shape: Shape) -> nn.Module:
 
 
 def _maxpool(arguments: Arguments, shape: Shape) -> nn.Module:
-    indices = arguments.get("indices", False)
-    return nn.MaxPool2d(**_pool_geometry(arguments), return_indices=indices)
+    layer = nn.MaxPool2d(
+        **_pool_geometry(arguments),
+        dilation=pair(arguments.get("dilation", 1)),
+        return_indices=arguments.get("indices", False),
+    )
+    return Function(lambda x: _of_pixels(layer(x)))
+
+
+def _of_pixels(pooled: Any) -> Any:
+    """Refuses what PyTorch gives for a dilated window that steps over the map: minus infinity."""
+    values = pooled[0] if isinstance(pooled, tuple) else pooled
+    if not values.is_meta and bool(values.isinf().any()):
+        raise ValueError("a window sees padding only")
+    return pooled
 
 
 def _reach_avgpool(arguments: Arguments, x: Tensor) -> Tensor:
@@ -245,13 +260,19 @@ def _reach_avgpool(arguments: Arguments, x: Tensor) -> Tensor:
 
 
 def _reach_maxpool(arguments: Arguments, x: Tensor) -> Any:
-    pooled = F.max_pool2d(x, **_pool_geometry(arguments)).clamp(min=0)
+    dilation = pair(arguments.get("dilation", 1))
+    pooled = F.max_pool2d(x, **_pool_geometry(arguments), dilation=dilation).clamp(min=0)
     return (pooled, pooled) if arguments.get("indices", False) else pooled
 
 
 def _unpool(arguments: Arguments, shape: Shape) -> nn.Module:
     geometry = _pool_geometry(arguments)
     del geometry["ceil_mode"]
+    dilation = pair(arguments.get("dilation", 1))
+    # The kernel only bounds the size that can be asked for, and there a dilated one is larger.
+    geometry["kernel_size"] = tuple(
+        d * (k - 1) + 1 for d, k in zip(dilation, geometry["kernel_size"], strict=True)
+    )
     layer = nn.MaxUnpool2d(**geometry)
     return Function(lambda x, where, before: layer(x, where, output_size=before.shape[2:]))
 
@@ -260,10 +281,66 @@ def _reach_unpool(arguments: Arguments, x: Tensor, where: Tensor, before: Tensor
     """A pixel sees each window that it was in: whether it held the largest value, and which."""
     top, left = pair(arguments.get("pad", 0))
     stride = _pool_geometry(arguments)["stride"]
-    spread = F.conv_transpose2d(torch.maximum(x, where), _ones(arguments), None, stride)
+    dilation = pair(arguments.get("dilation", 1))
+    spread = F.conv_transpose2d(
+        torch.maximum(x, where), _ones(arguments), None, stride, dilation=dilation
+    )
     height, width = before.shape[2:]
     spread = F.pad(spread, (0, max(0, width + left), 0, max(0, height + top)))
     return spread[:, :, top : top + height, left : left + width]
+
+
+# --- Borders -----------------------------------------------------------------------------------
+
+
+def _draw_pad(chance: Chance, shape: Shape) -> Arguments:
+    mode = chance.choice(["zeros", "zeros", "reflect", "replicate"])
+    sides = (-1, 0, 1, 2, 3) if mode == "zeros" else (0, 1, 2, 3)
+    given = {"before": chance.pair(*sides)}
+    if mode != "zeros" or chance.odds(0.3):
+        given["mode"] = mode
+    return chance.some(given, after=chance.pair(*sides))
+
+
+def _sides(arguments: Arguments) -> tuple[int, int, int, int]:
+    """Left, right, top, bottom, as PyTorch has them."""
+    (top, left), (bottom, right) = (
+        pair(each) for each in (arguments["before"], arguments.get("after", arguments["before"]))
+    )
+    return left, right, top, bottom
+
+
+_PADS = {"zeros": nn.ZeroPad2d, "reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d}
+
+
+def _pad(arguments: Arguments, shape: Shape) -> nn.Module:
+    layer: nn.Module = _PADS[arguments.get("mode", "zeros")](_sides(arguments))
+    return layer
+
+
+def _draw_same_pad(chance: Chance, shape: Shape) -> Arguments:
+    given = {"kernel": chance.pair(1, 3, 3, 4, 5)}
+    return chance.some(given, stride=chance.pair(1, 2, 2, 3), dilation=chance.pair(1, 1, 2))
+
+
+def _same_pad(arguments: Arguments, shape: Shape) -> nn.Module:
+    return Function(lambda x: _same_padded(arguments, x))
+
+
+def _same_padded(arguments: Arguments, x: Tensor) -> Tensor:
+    kernel, stride, dilation = (
+        pair(arguments.get(name, 1)) for name in ("kernel", "stride", "dilation")
+    )
+    return tensorflow_same(x, kernel, stride, dilation)
+
+
+def cropped(arguments: Arguments, x: Tensor, like: Tensor) -> Tensor:
+    """The part of `x` from an offset on that is as large as `like`."""
+    top, left = pair(arguments["offset"])
+    part = x[:, :, top : top + like.shape[2], left : left + like.shape[3]]
+    if part.shape[2:] != like.shape[2:]:
+        raise ValueError("the part is not inside")
+    return part
 
 
 # --- Enlargement -------------------------------------------------------------------------------
@@ -463,6 +540,17 @@ def _draw_init(chance: Chance, shape: Shape) -> Arguments:
 
 
 OPERATORS: dict[str, Operator] = {
+    "pad": Operator(
+        _pad,
+        _draw_pad,
+        lambda a, x: F.pad(x, _sides(a), a.get("mode", "zeros").replace("zeros", "constant")),
+        by_place=1,
+        often=2,
+    ),
+    "same_pad": Operator(_same_pad, _draw_same_pad, _same_padded, by_place=1, often=2),
+    "crop": Operator(
+        lambda a, s: Function(lambda x, like: cropped(a, x, like)), reach=cropped, often=0
+    ),
     "conv": Operator(_conv, _draw_conv, _reach_conv, by_place=2, fixed=True, often=8),
     "deconv": Operator(_deconv, _draw_deconv, _reach_deconv, by_place=2, fixed=True, often=4),
     "maxpool": Operator(_maxpool, _draw_maxpool, _reach_maxpool, by_place=1, often=4),

@@ -206,6 +206,10 @@ class _Draw:
         rank = current.data[0].dim()
         if rank == 4 and source is None and chance.odds(0.08):
             return self.unpooling(current, scope)
+        if rank == 4 and source is None and chance.odds(0.08):
+            cropping = self.cropping(current, scope)
+            if cropping:
+                return [Line(cropping)]
         if source is None and chance.odds(0.15):
             met = self.meeting(current, scope)
             if met:
@@ -251,6 +255,23 @@ class _Draw:
             except Unfit:
                 continue
         raise Unfit("unpool")
+
+    def cropping(self, current: Value, scope: _Scope) -> Pipeline | None:
+        """A crop to a named map that is not larger, perhaps once the current one is padded."""
+        for name, value in self.chance.sample(sorted(scope.names.items()), len(scope.names)):
+            if not _is_float(value) or value.data[0].dim() != 4:
+                continue
+            more = self.chance.choice([0, 2, 5])
+            stages: list[Stage] = [Call("pad", {"before": more}, 1)] if more else []
+            offset = self.chance.pair(0, 0, 1, 2, more)
+            stages.append(Call("crop", {"offset": offset}, where=name))
+            pipeline = Pipeline(tuple(stages))
+            try:
+                self.walk.pipeline(pipeline, current, scope.names, {})
+                return pipeline
+            except Unfit:
+                continue
+        return None
 
     def meeting(self, current: Value, scope: _Scope) -> Pipeline | None:
         """A join with a named value of the same size, perhaps after an enlargement."""

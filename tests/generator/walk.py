@@ -127,6 +127,8 @@ class Walk:
         if call.where is None:
             return self.step(call.operator, arguments, [current])
         where = names[call.where]
+        if call.operator == "crop":
+            return self.step(call.operator, arguments, [current, where])
         assert where.before is not None, "only a max-pooling makes indices"
         return self.step(call.operator, where.pooling, [current, where, where.before])
 

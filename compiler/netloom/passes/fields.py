@@ -1,6 +1,5 @@
 """Receptive fields: what one position of a value sees of each network input, along each axis."""
 
-import itertools
 import math
 from collections.abc import Mapping
 
@@ -60,21 +59,21 @@ def _fields_from(source: Value, graph: Graph, known: Sizes) -> Table:
 
 
 def _cases(graph: Graph) -> dict[str, Sizes]:
-    """The remainders of sizes on which fields depend; a single case if there are none.
+    """The remainders of each size on which fields depend; a single case if there are none.
 
-    It stays a single one, too, if there would be more than `MAXIMUM_CASES`.
+    Axes are independent, so one size at a time is enough; an axis that depends on several is told
+    to vary. It stays a single case, too, if there would be more than `MAXIMUM_CASES`.
     """
     pads = [reach.pad for reach in _shifts(graph)]
     names = sorted({each.name for pad in pads for each in sizes(pad)})
     periods = {name: math.lcm(*(period(pad, name) for pad in pads)) for name in names}
-    if not names or math.prod(periods.values()) > MAXIMUM_CASES:
+    if not names or sum(periods.values()) > MAXIMUM_CASES:
         return {"": NO_SIZES}
-    cases: dict[str, Sizes] = {}
-    for firsts in itertools.product(*(range(1, periods[name] + 1) for name in names)):
-        known = dict(zip(names, firsts, strict=True))
-        title = ", ".join(f"{name} = {r}, {r + periods[name]}, …" for name, r in known.items())
-        cases[title] = {name: periods[name] * (size(name) - 1) + r for name, r in known.items()}
-    return cases
+    return {
+        f"{name} = {first}, {first + length}, …": {name: length * (size(name) - 1) + first}
+        for name, length in periods.items()
+        for first in range(1, length + 1)
+    }
 
 
 def _shifts(graph: Graph) -> list[SizedShift]:
@@ -103,7 +102,9 @@ def _merged(cases: list[Fields]) -> Fields:
 
 
 def _common(extents: list[Extent]) -> Extent:
-    different = list(dict.fromkeys(extents))
+    # Where one size is settled, axes that depend on another one still vary.
+    settled = [extent for extent in extents if extent != "varying"] or extents[:1]
+    different = list(dict.fromkeys(settled))
     if len(different) == 1:
         return different[0]
     fields = tuple(each for each in different if isinstance(each, Field))
