@@ -348,7 +348,11 @@ def test_all_networks_of_a_file_have_the_nodes_of_one() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["conv(3, 3, stride=2, pad=1)", "maxpool(2, ceil=true)", "maxpool(2) -> deconv(3, 3, stride=2)"],
+    [
+        "conv(3, 3, stride=2, pad=1)",
+        "maxpool(2, ceil=true)",
+        "maxpool(2) -> deconv(3, 3, stride=2)",
+    ],
 )
 def test_deep_chains_of_strides_take_time_that_grows_with_their_length(body: str) -> None:
     text = net(f"repeat 3200 {{ {body} }}", "N, 3, h, w")
