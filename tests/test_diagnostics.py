@@ -417,6 +417,13 @@ STRUCTURE = [
         "call it there",
     ),
     Mistake("an endless repeat", "E217", net("«repeat 1_000_000_000 { relu }»"), "--limit"),
+    Mistake(
+        "layers that want larger sizes than the input has",
+        "E301",
+        "network n { ‹input x: float32[N, 3, 12 - h, h]› head y = «conv(4, [1, 13])» }",
+        "smaller kernels",
+        "at most 11",
+    ),
     Mistake("no head", "E218", "network «n» { input x: float32[N, 3] }", "`head logits = …`"),
     Mistake(
         "a head in training only",
