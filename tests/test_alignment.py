@@ -158,3 +158,19 @@ def test_the_change_that_is_proposed_aligns_the_paths(one: Window, other: Window
         kernel, stride, _ = (one, other)[branch - 1]
         calls[branch - 1] = f"pad({before}, {after}) -> {written((kernel, stride, 0))}"
     assert not warned(f"add {{ {calls[0]}\n{calls[1]} }}", "2*h, 2*w"), told.help
+
+
+@pytest.mark.parametrize("pool", ["maxpool(2)", "avgpool(2)", "maxpool([2, 2])"])
+def test_a_pooling_keeps_its_stride(pool: str) -> None:
+    body = f"add {{ {pool}  conv(1, 1, stride=2) }}"
+    (told,) = checked(body, "2*h, 2*w")[1]
+    found = re.search(r"`(kernel=3, pad=1, stride=2)` in `branch1`", told.help or "")
+    assert found, told.help
+    better = f"{pool.partition('(')[0]}({found[1]})"
+    assert not warned(f"add {{ {better}  conv(1, 1, stride=2) }}", "2*h, 2*w")
+
+
+def test_what_holds_for_all_sizes_names_none() -> None:
+    body = "add { pad(2, 0) -> conv(1, 3)  in } -> same_pad(3, stride=2) -> conv(1, 3, stride=2)"
+    (told,) = warned(body)
+    assert told.endswith("along h and w of `x`")

@@ -152,6 +152,7 @@ def test_explain_json_has_the_documented_form() -> None:
     ]
     pool = next(value for value in network["values"] if value["name"] == "s4")
     expected = {"size": [16], "stride": "4", "offset": "0", "period": 1}
+    expected |= {"intervals": [[0, 15]]}
     assert pool["rf"] == {"image": {"h": expected, "w": expected}}
     assert network["values"][-1]["rf"] == {"image": {"h": "whole", "w": "whole"}}
 

@@ -137,7 +137,7 @@ def test_sizes_put_numbers_everywhere() -> None:
         ("q=3", "E203", "`squeezenet1_1` has no free size `q`"),
         ("N=3", "E203", "`N` counts samples"),
         ("h", "E206", "as in `--size h=7`"),
-        ("h=0", "E206", "at least 1"),
+        ("h=0", "E206", "from 1 to"),
         ("h=1.5", "E206", "not `1.5`"),
         ("h=7w=7", "E206", "not `7w=7`"),
     ],

@@ -611,3 +611,43 @@ def test_every_line_with_a_mistake_is_told() -> None:
         if found.span
     ]
     assert lines == [3, 4, 5, 7]
+
+
+VALID = "network net {{ input x: float32[N, 3, h, w] head o = conv(4, 3) {} }}"
+
+
+@pytest.mark.parametrize(
+    "condition", ["o.height >= 1", "h >= 3", "macs >= 108", "o.height + 2 == h", "h + w > 5"]
+)
+def test_requirements_hold_for_the_sizes_that_a_network_takes(condition: str) -> None:
+    check(Source("net.loom", VALID.format(f"require {condition}")))
+
+
+def test_a_witness_is_a_size_that_the_network_takes() -> None:
+    with pytest.raises(Failed) as failed:
+        check(Source("net.loom", VALID.format("require h > 3 and w <= 5")))
+    told = [each.message for each in failed.value.diagnostics]
+    assert any("for instance at h = 3" in each for each in told), told
+    assert any("for instance at" in each and "w = 6" in each for each in told), told
+
+
+def test_fields_can_be_required_by_axis() -> None:
+    text = "network net { input x: float32[N, 1, h, w] y = conv(1, [3, 5], pad=[1, 0]) head y %s }"
+    check(Source("net.loom", text % "require rf(y) == [3, 5] and offset(y) == [-1, 0]"))
+    check(Source("net.loom", text % "require rf(y) <= [3, 6] and stride(y) == [1, 1]"))
+    with pytest.raises(Failed, match=r"is \[3, 5\]"):
+        check(Source("net.loom", text % "require rf(y) == [5, 3]"))
+
+
+@pytest.mark.parametrize("name", ["lenet", "other"])
+def test_a_value_may_have_the_name_of_a_network(name: str) -> None:
+    text = f"""
+        network other {{ input x: float32[N, 3, h, w] head y = relu }}
+        network lenet {{
+            input x: float32[N, 3, h, w]
+            {name} = conv(8, 3)
+            head o = {name} -> conv(4, 3) -> relu
+        }}
+    """
+    found = check(Source("net.loom", text)).networks["lenet"].graph
+    assert [layer.name for layer in found.layers] == [name, "o", "o.relu1"]

@@ -189,11 +189,28 @@ def test_unread_positions_are_those_of_all_readers() -> None:
 
 
 def test_fields_beyond_the_image() -> None:
-    (found,) = suggested("repeat 9 { conv(6, 3, pad=1) } head y = relu", "N, 6, 9, 9")
-    assert found.layer.name == "repeat1.4"
-    assert "already sees 9x9 pixels, more than the image has, and so do 4" in found.message
-    assert not suggested("repeat 4 { conv(6, 3, pad=1) } head y = relu", "N, 6, 9, 9")
-    assert not suggested("repeat 9 { conv(6, 3, pad=1) } head y = relu", "N, 6, h, w")
+    deep = "repeat %d { conv(6, 3, pad=1) } head y = relu"
+    (found,) = suggested(deep % 11, "N, 6, 9, 9")
+    # Behind eight layers the first position sees up to the ninth pixel.
+    assert found.layer.name == "repeat1.8"
+    assert "sees the image from end to end" in found.message
+    assert found.message.endswith("; so do that of 2 more")
+    assert not suggested(deep % 8, "N, 6, 9, 9")
+    assert not suggested(deep % 11, "N, 6, h, w")
+
+
+def test_a_field_as_large_as_the_image_is_not_all_of_it() -> None:
+    assert not suggested(
+        "conv(2, 17, pad=8) -> relu -> conv(4, 3, pad=1) head y = relu", "N, 9, 16, 16"
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu6", "tanh", "sigmoid", "leaky_relu(0.1)", "elu"])
+def test_any_activation_that_never_falls_can_be_exchanged(activation: str) -> None:
+    (found,) = suggested(f"head y = {activation} -> maxpool(2)")
+    assert found.kind == "activation-before-pooling"
+    assert not suggested("head y = leaky_relu(-0.1) -> maxpool(2)")
+    assert not suggested("head y = gelu -> maxpool(2)")
 
 
 def test_uneven_deconvolutions() -> None:

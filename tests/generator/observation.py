@@ -199,7 +199,10 @@ def sights(net: Net, lengths: tuple[int, ...] = LENGTHS) -> list[Sight]:
     """For every head and input, along every axis, at two sizes if the axis has a free one."""
     found: list[Sight] = []
     for sizes, watched in probes(net, lengths):
-        found += _sights_at(net, sizes, watched)
+        try:
+            found += _sights_at(net, sizes, watched)
+        except ValueError:
+            continue  # the part that a crop keeps is not inside at these sizes
     return found
 
 

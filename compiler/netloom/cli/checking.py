@@ -14,6 +14,9 @@ from netloom.ir.dims import number
 from netloom.limits import DEFAULT, Limits
 from netloom.syntax import ast
 
+LONGEST_FORMULA = 60
+"""Longer ones say nothing at a glance."""
+
 
 def check_all(
     paths: Sequence[str | os.PathLike[str]],
@@ -72,7 +75,12 @@ def print_sound(path: str, spec: Spec) -> None:
         has = f"{blocks} block{'s' * (blocks != 1)}" if blocks else "nothing"
         print(f"{path}: no network, {has}; a block is checked where it is called")
     for name, network in spec.networks.items():
-        cost = f"{number(network.cost.params)} parameters, {number(network.cost.macs)} MACs"
+        macs = number(network.cost.macs)
+        if len(macs) > LONGEST_FORMULA:
+            macs = "MACs by a formula that `explain` shows"
+        else:
+            macs += " MACs"
+        cost = f"{number(network.cost.params)} parameters, {macs}"
         print(f"{path}: {name} is sound, {cost}")
 
 

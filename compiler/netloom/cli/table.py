@@ -36,7 +36,7 @@ FORMULA_WIDTH = 36
 GAP = 3
 """Blanks between columns, as many as the table sets."""
 
-SPARED = ("shape", "field", "operator", "stride", "offset")
+SPARED = ("shape", "field", "operator", "stride", "offset", "bytes")
 """What a narrow terminal can do without, the most important first."""
 
 MOST_PEAKS = 3

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -96,6 +97,9 @@ def _extent_json(extent: Extent) -> Any:
         "stride": str(extent.stride),
         "offset": None if extent.offset is None else str(extent.offset),
         "period": extent.period,
+        "intervals": [
+            [None if first == -math.inf else first, last] for first, last in extent.intervals
+        ],
     }
 
 

@@ -26,15 +26,15 @@ class Misalignment(NamedTuple):
     input: str
     seen: tuple[Field, Field]
     """What both see along the first of the axes."""
-    sizes: str = ""
-    """The sizes of the input for which that is so; empty if it is for all."""
+    sizes: tuple[str, ...] = ()
+    """The sizes of the input for which that is so; none if it is for all."""
 
     @property
     def reason(self) -> str:
         """How the two differ."""
         one, other = self.seen
         where = f"along {' and '.join(self.axes)} of `{self.input}`"
-        when = f", for {self.sizes}" if self.sizes else ""
+        when = f", for {' or '.join(self.sizes)}" if self.sizes else ""
         if one.stride != other.stride:
             return f"the strides are {one.stride} and {other.stride} pixels, {where}{when}"
         centres = " and ".join(f"{float(each.centre or 0):g}" for each in self.seen)
@@ -55,11 +55,18 @@ class Alignment:
     @cached_property
     def joins(self) -> list[Misalignment]:
         """All of them, in the order of the layers."""
-        found: dict[int, Misalignment] = {}
+        found: dict[int, dict[str, Misalignment]] = {}
         for sizes, table in self.tables.items():
             for each in _misaligned(self.graph, table):
-                found.setdefault(id(each.layer), each._replace(sizes=sizes))
-        return [found[id(layer)] for layer in self.graph.layers if id(layer) in found]
+                found.setdefault(id(each.layer), {})[sizes] = each
+        told = [found[id(layer)] for layer in self.graph.layers if id(layer) in found]
+        return [self._together(each) for each in told]
+
+    def _together(self, cases: dict[str, Misalignment]) -> Misalignment:
+        """The first case, with the sizes of all that are like it; no sizes if it is so for all."""
+        first = next(iter(cases.values()))
+        same = tuple(title for title, each in cases.items() if each.axes == first.axes)
+        return first._replace(sizes=() if len(cases) == len(self.tables) else same)
 
     def of(self, value: Value) -> Misalignment | None:
         """The first misaligned join on which a value depends; None if all is aligned."""

@@ -8,14 +8,21 @@ from netloom.ir.equality import Proved, Refuted, equal, less_or_equal
 
 
 class Each:
-    """Several facts of which a requirement speaks at once: one an axis, input and phase."""
+    """Several facts of which a requirement speaks at once: by axis, those of inputs and phases."""
 
-    def __init__(self, facts: tuple[int | str, ...]) -> None:
-        self.facts = facts
+    def __init__(self, axes: tuple[tuple[int | str, ...], ...]) -> None:
+        self.axes = axes
+
+    @property
+    def facts(self) -> tuple[int | str, ...]:
+        """Those of all axes."""
+        return tuple(fact for axis in self.axes for fact in axis)
 
     def __str__(self) -> str:
-        different = dict.fromkeys(str(fact) for fact in self.facts)
-        return " and ".join(different) if different else "nothing"
+        texts = [" and ".join(dict.fromkeys(map(str, axis))) for axis in self.axes]
+        if len(set(texts)) <= 1:
+            return texts[0] if texts else "nothing"
+        return f"[{', '.join(texts)}]"
 
 
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -23,6 +30,10 @@ _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 def compare(operator: str, left: Any, right: Any) -> Proved | Refuted | None:
     """Whether a comparison holds, for all sizes; None where that is not decided."""
+    if isinstance(left, Each) and isinstance(right, tuple) and len(right) == len(left.axes):
+        # `rf(x) == [3, 5]` speaks of height and width.
+        by_axis = zip(left.axes, right, strict=True)
+        return _all([compare(operator, Each((axis,)), wanted) for axis, wanted in by_axis])
     if isinstance(left, Each) or isinstance(right, Each):
         pairs = [
             (left_fact, right_fact) for left_fact in _facts(left) for right_fact in _facts(right)

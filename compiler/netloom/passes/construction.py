@@ -60,7 +60,9 @@ class Place:
         return isinstance(self.names.values.get(name), Value | Poison)
 
     def is_shared(self, name: str) -> bool:
-        """Whether a name stands for a network or a shared instance."""
+        """Whether a name stands for a network or a shared instance; values hide networks."""
+        if self.is_value(name):
+            return False
         definition = self.module.definitions.get(name)
         is_network = definition is not None and isinstance(definition.node, ast.Network)
         return is_network or isinstance(self.names.values.get(name), Instance)

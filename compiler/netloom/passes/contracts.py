@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
+from netloom.ir.dims import Dim, Symbolic, size
+from netloom.ir.dims import evaluate as evaluate_dim
 from netloom.ir.equality import Proved, Refuted
 from netloom.ir.field import Extent, Field, Fields, Varying, extent_words
 from netloom.ir.graph import Graph, Value
+from netloom.passes.admissible import admissible_sizes
 from netloom.passes.alignment import Alignment
 from netloom.passes.build import Built
 from netloom.passes.comparison import Each, compare
@@ -46,11 +49,12 @@ def check_contracts(
     functions["aligned"] = lambda value: alignment.of(value) is None
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
+    graph = built.graph if built.sound else None
     for requirement in built.requirements:
         known = requirement.names
         names = Names(known.values, known.entry, functions, facts, known.limits)
         try:
-            _check(requirement, requirement.condition, names, alignment, diagnostics)
+            _check(requirement, requirement.condition, names, alignment, graph, diagnostics)
         except Failed as failure:
             for diagnostic in failure.diagnostics:
                 diagnostics.report(diagnostic)
@@ -68,14 +72,15 @@ def _check(
     condition: ast.Expression,
     names: Names,
     alignment: Alignment,
+    graph: Graph | None,
     diagnostics: Diagnostics,
 ) -> None:
     if isinstance(condition, ast.Chain) and condition.rest[0][0] == "and":
         for part in (condition.first, *(operand for _, operand in condition.rest)):
-            _check(requirement, part, names, alignment, diagnostics)
+            _check(requirement, part, names, alignment, graph, diagnostics)
         return
     if isinstance(condition, ast.Chain) and condition.rest[0][0] in COMPARISONS:
-        _check_comparison(requirement, condition, names, diagnostics)
+        _check_comparison(requirement, condition, names, graph, diagnostics)
         return
     holds = evaluate(condition, names)
     if not isinstance(holds, bool):
@@ -100,11 +105,17 @@ def _misaligned_join(
 
 
 def _check_comparison(
-    requirement: Requirement, condition: ast.Chain, names: Names, diagnostics: Diagnostics
+    requirement: Requirement,
+    condition: ast.Chain,
+    names: Names,
+    graph: Graph | None,
+    diagnostics: Diagnostics,
 ) -> None:
     (operator, operand), *_ = condition.rest
     left, right = evaluate(condition.first, names), evaluate(operand, names)
     verdict = compare(operator, left, right)
+    if not isinstance(verdict, Proved):
+        verdict = _where_it_runs(operator, left, right, verdict, graph)
     if isinstance(verdict, Proved):
         return
     source = condition.span.source.text
@@ -123,6 +134,37 @@ def _check_comparison(
     diagnostics.report(Diagnostic("E401", message, condition.span, label, notes))
 
 
+def _where_it_runs(
+    operator: str, left: Any, right: Any, verdict: Proved | Refuted | None, graph: Graph | None
+) -> Proved | Refuted | None:
+    """The verdict for those sizes only at which the network can be run.
+
+    Each size is counted from its smallest. A witness at which the network cannot be run, because of
+    several sizes together, decides nothing.
+    """
+    if graph is None:
+        return verdict
+    try:
+        found = admissible_sizes(graph)
+    except Failed:
+        return verdict  # there are none, which is told elsewhere
+    before = {name: bounds.minimum - 1 for name, bounds in found.bounds.items()}
+    moved = {name: size(name) + number for name, number in before.items() if number}
+    verdict = compare(operator, _at(left, moved), _at(right, moved))
+    if not isinstance(verdict, Refuted) or not verdict.witness:
+        return verdict
+    witness = {name: number + before.get(name, 0) for name, number in verdict.witness.items()}
+    runs = found.contain({name: witness.get(name, number + 1) for name, number in before.items()})
+    return Refuted(witness) if runs else None
+
+
+def _at(value: Any, sizes: Mapping[str, Dim]) -> Any:
+    """A fact with sizes replaced."""
+    if isinstance(value, tuple):
+        return tuple(_at(each, sizes) for each in value)
+    return evaluate_dim(value, sizes) if isinstance(value, Symbolic) else value
+
+
 def _origin(expression: ast.Expression, names: Names) -> tuple[Note, ...]:
     """Where the value of which a requirement speaks was made."""
     if isinstance(expression, ast.Application):
@@ -132,61 +174,59 @@ def _origin(expression: ast.Expression, names: Names) -> tuple[Note, ...]:
     return ()
 
 
-def _receptive_field(fields: Fields) -> tuple[int | str, ...]:
-    """Every size of a field: each axis, input and phase; "whole" and the like by their word."""
-    facts: list[int | str] = []
-    for extent in _extents(fields):
-        facts += [extent] if isinstance(extent, str) else extent.sizes
-    return tuple(facts)
+Facts = tuple[int | str, ...]
+"""Numbers, or words such as "whole"."""
 
 
-def _strides(fields: Fields) -> tuple[int | str, ...]:
-    """Input pixels from one position to the next, by axis and input; fractions as text."""
-    facts: list[int | str] = []
-    for extent in _extents(fields):
-        if isinstance(extent, str):
-            facts.append(extent)
-            continue
-        strides = extent.strides if isinstance(extent, Varying) else (extent.stride,)
-        facts += [int(each) if each.denominator == 1 else str(each) for each in strides]
-    return tuple(facts)
+def _receptive_field(extent: Extent) -> Facts:
+    """Every size of a field, one a phase."""
+    return (extent,) if isinstance(extent, str) else extent.sizes
 
 
-def _offsets(fields: Fields) -> tuple[int | str, ...]:
-    """The first pixel that position 0 sees, by axis and input."""
-    facts: list[int | str] = []
-    for extent in _extents(fields):
-        offset = extent_words(extent)[2] if isinstance(extent, Varying) else None
-        if isinstance(extent, Field) and extent.offset is not None:
-            facts.append(extent.offset)
-        else:
-            facts.append(offset or extent_words(extent)[0])
-    return tuple(facts)
+def _strides(extent: Extent) -> Facts:
+    """Input pixels from one position to the next; fractions as text."""
+    if isinstance(extent, str):
+        return (extent,)
+    strides = extent.strides if isinstance(extent, Varying) else (extent.stride,)
+    return tuple(int(each) if each.denominator == 1 else str(each) for each in strides)
 
 
-_OF_FIELDS: Mapping[str, Callable[[Fields], tuple[int | str, ...]]] = {
+def _offset(extent: Extent) -> Facts:
+    """The first pixel that position 0 sees."""
+    if isinstance(extent, Field) and extent.offset is not None:
+        return (extent.offset,)
+    size, _, offset = extent_words(extent)
+    return (offset or size,)
+
+
+_OF_FIELDS: Mapping[str, Callable[[Extent], Facts]] = {
     "rf": _receptive_field,
     "stride": _strides,
-    "offset": _offsets,
+    "offset": _offset,
 }
 
 
 def _asked_of_fields(
-    network: "Network", facts_of: Callable[[Fields], tuple[int | str, ...]]
+    network: "Network", facts_of: Callable[[Extent], Facts]
 ) -> Callable[..., Each | None]:
     """A function of a value's field of the inputs, or of what it sees `from` an inner value."""
 
     def answer(value: Value, source: Value | None = None) -> Each | None:
-        if source is None:
-            return Each(facts_of(network.fields[value]))
-        seen = fields_from(source, network.graph)
-        return Each(facts_of(seen[value])) if value in seen else None
+        seen = network.fields if source is None else fields_from(source, network.graph)
+        return _by_axis(seen[value], facts_of) if value in seen else None
 
     return answer
 
 
-def _extents(fields: Fields) -> list[Extent]:
-    return [extent for axes in fields.values() for extent in axes.values()]
+def _by_axis(fields: Fields, facts_of: Callable[[Extent], Facts]) -> Each:
+    """The facts of all inputs, axis by axis."""
+    names = {axis: None for axes in fields.values() for axis in axes}
+    return Each(
+        tuple(
+            tuple(fact for axes in fields.values() if axis in axes for fact in facts_of(axes[axis]))
+            for axis in names
+        )
+    )
 
 
 def _made_by(value: Value, costs: dict[Any, Cost]) -> Cost:

@@ -3,17 +3,20 @@
 import math
 from collections.abc import Mapping
 
-from netloom.ir.dims import Dim, size, sizes
+from netloom.ir.dims import Dim, Symbolic, evaluate_to_int, size, sizes
 from netloom.ir.equality import period
 from netloom.ir.field import Extent, Field, Fields, Varying
 from netloom.ir.graph import Graph, Value
-from netloom.ir.receptive import NO_SIZES, fields_of, itself, through
+from netloom.ir.receptive import fields_of, itself, through
 from netloom.ir.window import SizedShift
 
 Table = dict[Value, Fields]
 Sizes = Mapping[str, Dim]
 
 MAXIMUM_CASES = 256
+
+MAXIMUM_PERIOD = 10_000
+"""Sizes of a longer period are not tried one by one."""
 
 
 def field_tables(graph: Graph) -> dict[str, Table]:
@@ -23,7 +26,7 @@ def field_tables(graph: Graph) -> dict[str, Table]:
     remainder of that, under a title such as `h = 2, 4, …`.
     """
     cases = _cases(graph)
-    if len(cases) > 1:
+    if any(cases.values()):
         return {title: _fields_at(graph, known) for title, known in cases.items()}
     table = {value: fields_of(value) for value in (*graph.inputs, *graph.targets)}
     for layer in graph.layers:
@@ -59,21 +62,35 @@ def _fields_from(source: Value, graph: Graph, known: Sizes) -> Table:
 
 
 def _cases(graph: Graph) -> dict[str, Sizes]:
-    """The remainders of each size on which fields depend; a single case if there are none.
+    """Sizes for which all shifts are the same numbers, by a title; an untitled one if that is all.
 
     Axes are independent, so one size at a time is enough; an axis that depends on several is told
-    to vary. It stays a single case, too, if there would be more than `MAXIMUM_CASES`.
+    to vary. So are all that depend on any if there would be more than `MAXIMUM_CASES`.
     """
     pads = [reach.pad for reach in _shifts(graph)]
-    names = sorted({each.name for pad in pads for each in sizes(pad)})
-    periods = {name: math.lcm(*(period(pad, name) for pad in pads)) for name in names}
-    if not names or sum(periods.values()) > MAXIMUM_CASES:
-        return {"": NO_SIZES}
-    return {
-        f"{name} = {first}, {first + length}, …": {name: length * (size(name) - 1) + first}
-        for name, length in periods.items()
-        for first in range(1, length + 1)
-    }
+    always: dict[str, Dim] = {}
+    cases: dict[str, Sizes] = {}
+    for name in sorted({each.name for pad in pads for each in sizes(pad)}):
+        alone = [pad for pad in pads if {each.name for each in pad.sizes} == {name}]
+        length = math.lcm(*(period(pad, name) for pad in alone))
+        alike = _alike(alone, name, length) if length <= MAXIMUM_PERIOD else []
+        for same in alike:
+            title = f"{name} = {', '.join(map(str, same[:2]))}, …"
+            cases[title] = {name: length * (size(name) - 1) + same[0]}
+        if len(alike) == 1:
+            always |= cases.popitem()[1]
+    if not 0 < len(cases) <= MAXIMUM_CASES:
+        return {"": always}
+    return {title: {**always, **known} for title, known in cases.items()}
+
+
+def _alike(pads: list[Symbolic], name: str, length: int) -> list[list[int]]:
+    """Sizes within two periods, those together for which all shifts are equal."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for remainder in range(1, 2 * length + 1):
+        values = tuple(evaluate_to_int(pad, {name: remainder}) for pad in pads)
+        alike.setdefault(values, []).append(remainder)
+    return list(alike.values())
 
 
 def _shifts(graph: Graph) -> list[SizedShift]:

@@ -44,12 +44,15 @@ def _spread(
         window = layer.op.window_of(operand, result.index)
         reaches = window if isinstance(window, tuple) else (window,) * len(axes)
         by_axis = dict(zip(axes, reaches, strict=True))
-        found = seen.setdefault(operand, {})
+        found: Positions = {}
         for axis, index in spatial_axes(operand.type.rank).items():
             size = evaluate_to_int(operand.type.shape[index], sizes)
             reach = by_axis.get(axis, "whole")
-            positions = seen[result].get(axis, ())
-            found.setdefault(axis, set()).update(_through(reach, positions, size, sizes))
+            found[axis] = set(_through(reach, seen[result].get(axis, ()), size, sizes))
+        if all(found.values()):  # beside the map along one axis is beside it
+            before = seen.setdefault(operand, {})
+            for axis, positions in found.items():
+                before.setdefault(axis, set()).update(positions)
 
 
 def _through(

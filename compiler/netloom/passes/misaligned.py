@@ -123,6 +123,8 @@ def _windows(
             op = layer.op
             assert isinstance(op, Conv | MaxPool | AvgPool)
             written = _written(found, {"kernel": (op.kernel, kernel), "pad": (op.pad, pad)})
+            if op.stride is None:  # it would become the new kernel
+                written += f", stride={_plain(op.kernel)}"
             yield Change(layer, f"`{written}`", effort)
 
 
@@ -145,8 +147,13 @@ def _written(found: Misalignment, changed: dict[str, tuple[Pair, int]]) -> str:
         pair = list(sides)
         for axis in found.axes:
             pair[spatial_axes(4)[axis] - 2] = number
-        texts.append(f"{name}={pair[0] if pair[0] == pair[1] else pair}")
+        texts.append(f"{name}={_plain((pair[0], pair[1]))}")
     return ", ".join(texts)
+
+
+def _plain(pair: Pair) -> int | list[int]:
+    """As a spec writes it: one number for both axes."""
+    return pair[0] if pair[0] == pair[1] else list(pair)
 
 
 def _own_layers(path: Value, other: Value, graph: Graph) -> list[Layer]:

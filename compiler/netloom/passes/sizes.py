@@ -6,7 +6,10 @@ from netloom.diagnostics import Diagnostic, Failed, did_you_mean
 from netloom.ir.dims import evaluate, number, sizes
 from netloom.ir.graph import Graph
 from netloom.ir.types import shape_text
+from netloom.passes.admissible import admissible_sizes
 from netloom.passes.cost import batch_size
+
+LARGEST_SIZE = 1_000_000_000
 
 
 def given_sizes(texts: Iterable[str], graphs: Iterable[Graph]) -> dict[str, int]:
@@ -18,7 +21,11 @@ def given_sizes(texts: Iterable[str], graphs: Iterable[Graph]) -> dict[str, int]
     graphs = tuple(graphs)
     known = {name for graph in graphs for name in free_sizes(graph)}
     parts = [part.strip() for text in texts for part in text.split(",")]
-    given = dict(_named(part, known, graphs) for part in parts)
+    given: dict[str, int] = {}
+    for name, length in (_named(part, known, graphs) for part in parts):
+        if name in given:
+            raise Failed(Diagnostic("E206", f"the size `{name}` is given twice"))
+        given[name] = length
     for graph in graphs:
         _refuse_empty(graph, given)
     return given
@@ -36,8 +43,8 @@ def _named(part: str, known: set[str], graphs: tuple[Graph, ...]) -> tuple[str, 
     if name not in known:
         raise Failed(_unknown(name, known, graphs))
     digits = digits.replace("_", "")
-    if not digits.isdecimal() or len(digits) > 9 or int(digits) < 1:
-        message = f"the size `{name}` is a number of at least 1, not `{digits}`"
+    if not digits.isdecimal() or not 1 <= int(digits[:19]) <= LARGEST_SIZE:
+        message = f"the size `{name}` is a number from 1 to {LARGEST_SIZE:,}, not `{digits}`"
         raise Failed(Diagnostic("E206", message, help=f"as in `--size {name}=7`"))
     return name, int(digits)
 
@@ -57,4 +64,13 @@ def _refuse_empty(graph: Graph, given: dict[str, int]) -> None:
         if any(isinstance(dim, int) and dim < 1 for dim in shape):
             sizes_text = ", ".join(f"{name} = {number(size)}" for name, size in given.items())
             message = f"at {sizes_text} nothing is left of `{value.name}`: {shape_text(shape)}"
-            raise Failed(Diagnostic("E209", message, value.span, help="larger sizes"))
+            raise Failed(Diagnostic("E209", message, value.span, help=_least(graph)))
+
+
+def _least(graph: Graph) -> str:
+    """What the sizes must be, for those that have a smallest."""
+    bounds = admissible_sizes(graph).bounds
+    least = [
+        f"{name} is at least {each.minimum}" for name, each in bounds.items() if each.minimum > 1
+    ]
+    return " and ".join(least) or "`netloom explain` says which sizes it takes"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netloom.diagnostics import Span
 from netloom.ir.dims import Dim, evaluate, number
-from netloom.ir.field import Field
+from netloom.ir.field import Extent, Field
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.ir.op import Op
 from netloom.ir.types import spatial_axes
 from netloom.ir.window import TransposedWindow
-from netloom.ops.activation import Relu
+from netloom.ops.activation import Elu, HardSigmoid, LeakyRelu, Relu, Relu6, Sigmoid, Tanh
 from netloom.ops.conv import Conv, Deconv
 from netloom.ops.linear import Linear
 from netloom.ops.norm import BatchNorm
@@ -112,41 +112,49 @@ def _stacked(op: Conv, times: int) -> list[Conv]:
 
 
 def _fields_beyond_the_image(network: "Network") -> Iterator[Suggestion]:
-    """The first layers whose operand already sees the whole image, but which still look around."""
+    """The first layer whose operand sees the whole image everywhere, but which looks around."""
     graph = network.graph
-    lengths = {
-        (value.name, axis): value.type.shape[index]
-        for value in graph.inputs
-        for axis, index in spatial_axes(value.type.rank).items()
-    }
-    beyond: list[Layer] = []
-    for layer in graph.layers:
-        operands = layer.op.operands()
-        if isinstance(layer.op, Conv) and _looks_around(layer.op) and len(operands) == 1:
-            seen = {
-                (name, axis): extent
-                for name, axes in network.fields[operands[0]].items()
-                for axis, extent in axes.items()
-            }
-            if seen and all(_covers(extent, lengths.get(key)) for key, extent in seen.items()):
-                beyond.append(layer)
+    beyond = [
+        layer
+        for layer in graph.layers
+        if isinstance(layer.op, Conv)
+        and _looks_around(layer.op)
+        and _sees_everything(layer.op.x, network)
+    ]
     if beyond:
-        first = beyond[0]
-        field = next(iter(network.fields[first.op.operands()[0]].values()))
-        sizes = "x".join(str(max(e.sizes)) for e in field.values() if isinstance(e, Field))
-        more = f", and so do {len(beyond) - 1} convolutions behind it" if beyond[1:] else ""
-        message = f"what enters already sees {sizes} pixels, more than the image has{more}"
-        yield Suggestion("beyond-the-image", first, message)
+        others = len(beyond) - 1
+        more = f"; so {'does' if others == 1 else 'do'} that of {others} more" if others else ""
+        message = (
+            "each position of what enters already sees the image from end to end, so a window "
+            f"adds no pixel{more}"
+        )
+        yield Suggestion("beyond-the-image", beyond[0], message)
+
+
+def _sees_everything(value: Value, network: "Network") -> bool:
+    """Whether every position reaches from the first to the last pixel, along each axis."""
+    inputs = {each.name: each for each in network.graph.inputs}
+    extents = [
+        (extent, value.type.shape[place], inputs[name].type.shape[place])
+        for name, axes in network.fields[value].items()
+        for axis, extent in axes.items()
+        if (place := spatial_axes(value.type.rank).get(axis)) is not None and name in inputs
+    ]
+    return bool(extents) and all(_covers(*each) for each in extents)
 
 
 def _looks_around(op: Conv) -> bool:
     return max(op.kernel) > 1
 
 
-def _covers(extent: object, length: Dim | None) -> bool:
-    if not isinstance(extent, Field) or not isinstance(length, int) or not extent.is_bounded:
+def _covers(extent: Extent, positions: Dim, length: Dim) -> bool:
+    """Whether each of the positions sees a stretch of known length from end to end."""
+    if not isinstance(extent, Field) or not extent.is_bounded:
         return False
-    return all(int(size) >= length for size in extent.sizes)
+    if not isinstance(positions, int) or not isinstance(length, int):
+        return False
+    ends = (extent.interval(position) for position in range(positions))
+    return all(first <= 0 and last >= length - 1 for first, last in ends)
 
 
 def _biases_before_batchnorm(graph: Graph) -> Iterator[Suggestion]:
@@ -165,16 +173,25 @@ def _activations_before_pooling(graph: Graph) -> Iterator[Suggestion]:
     """The larger of two numbers is also the larger of what a monotone function makes of them."""
     for layer, reader in _only_readers(graph):
         pool = reader.op
-        if not isinstance(layer.op, Relu) or not isinstance(pool, MaxPool) or pool.indices:
+        if not _never_falls(layer.op) or not isinstance(pool, MaxPool) or pool.indices:
             continue
         if layer.results[0].type.shape == reader.results[0].type.shape:
             continue
         before, after = layer.results[0].type.shape[1:], reader.results[0].type.shape[1:]
         message = (
-            f"`maxpool -> relu` gives the same as `relu -> maxpool`, and computes "
-            f"{_product(after)} instead of {_product(before)} elements"
+            f"`maxpool -> {layer.op.name}` gives the same as `{layer.op.name} -> maxpool`, and "
+            f"computes {_product(after)} instead of {_product(before)} elements"
         )
         yield Suggestion("activation-before-pooling", layer, message)
+
+
+def _never_falls(op: Op) -> bool:
+    """Whether it is a function of single elements that never falls."""
+    if isinstance(op, LeakyRelu):
+        return op.slope >= 0
+    if isinstance(op, Elu):
+        return op.alpha >= 0
+    return isinstance(op, Relu | Relu6 | Tanh | Sigmoid | HardSigmoid)
 
 
 def _linear_chains(graph: Graph) -> Iterator[Suggestion]:
