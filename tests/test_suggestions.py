@@ -172,6 +172,12 @@ def test_unread_channels_change_nothing() -> None:
         ("conv(4, 3) head y = conv(2, 1, stride=2)", "N, 6, h, w", "3/4"),
         ("conv(4, 3) head y = conv(2, [1, 2], stride=[3, 2])", "N, 6, h, w", "2/3"),
         ("conv(4, 3) head y = maxpool(2)", "N, 6, 11, 10", "1/9"),
+        ("conv(4, 3) -> gelu -> silu head y = maxpool(2)", "N, 6, 11, 10", "1/9"),
+        (
+            "conv(4, 3) head y = add { conv(2, 1, stride=2)  relu -> conv(2, 1, stride=2) }",
+            "N, 6, h, w",
+            "3/4",
+        ),
         ("conv(4, 3, pad=1) head y = conv(2, 1, stride=3, dilation=1)", "N, 6, 5, 5", "21/25"),
     ],
 )
@@ -185,6 +191,9 @@ def test_unread_positions_are_those_of_all_readers() -> None:
     two = "a = conv(4, 3, pad=1) b = conv(4, %s) head y = add { b  { a -> conv(4, 1, stride=2) } }"
     assert not suggested(two % "3, stride=2, pad=1")
     assert kinds(two % "1, stride=2") == ["unread-positions"]
+    assert not suggested("a = conv(4, 3) b = relu -> conv(4, 1, stride=2) head a head y = b")
+    cropped = "b = conv(4, 5) head y = x -> conv(4, 3) -> crop(like=b)"
+    assert "unread-positions" not in kinds(cropped, "N, 6, 9, 9")
     assert not suggested("a = conv(4, 3) b = maxpool(2) head a head y = b", "N, 6, 11, 10")
 
 
@@ -200,9 +209,8 @@ def test_fields_beyond_the_image() -> None:
 
 
 def test_a_field_as_large_as_the_image_is_not_all_of_it() -> None:
-    assert not suggested(
-        "conv(2, 17, pad=8) -> relu -> conv(4, 3, pad=1) head y = relu", "N, 9, 16, 16"
-    )
+    body = "conv(2, 17, pad=8) -> relu -> conv(4, 3, pad=1) head y = relu"
+    assert "beyond-the-image" not in kinds(body, "N, 9, 16, 16")
 
 
 @pytest.mark.parametrize("activation", ["relu6", "tanh", "sigmoid", "leaky_relu(0.1)", "elu"])

@@ -2,11 +2,13 @@
 
 import math
 from fractions import Fraction
+from typing import NamedTuple
 
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.ir.op import Op
 from netloom.ir.types import spatial_axes
 from netloom.ir.window import POINT, Window
+from netloom.ops.border import Crop
 from netloom.ops.merge import Add, Concat, Mul
 from netloom.ops.operands import channel_axis
 from netloom.ops.shape import Split
@@ -106,61 +108,77 @@ def unread_positions(graph: Graph) -> dict[Layer, Fraction]:
     Of maps of unknown size the share is that of a large one, which is where steps are larger than
     windows; of others also what windows leave out at the end.
     """
-    readers: dict[int, list[Layer]] = {}
-    for layer in graph.layers_for(graph.heads):
-        for value in layer.op.operands():
-            readers.setdefault(id(value), []).append(layer)
-    heads = {id(head.value) for head in graph.heads}
+    looks = _looks(graph)
     unread: dict[Layer, Fraction] = {}
     for layer in graph.layers_for(graph.heads):
-        value = layer.results[0]
-        if id(value) in heads or id(value) not in readers:
-            continue
-        share = _unread_share(value, readers[id(value)])
-        if share and layer.op.window() is not POINT:
-            unread[layer] = share
+        found = looks.get(id(layer.results[0]))
+        if found and layer.op.window() is not POINT:
+            share = _unread_share(layer.results[0], found)
+            if share:
+                unread[layer] = share
     return unread
 
 
-def _unread_share(value: Value, readers: list[Layer]) -> Fraction:
-    """1 minus the share of the positions that are read: the union of a product for each reader."""
-    axes = spatial_axes(value.type.rank)
-    if len(axes) != 2:
+class _Look(NamedTuple):
+    """A layer that reads a value, or what elementwise layers behind it make of it."""
+
+    reader: Layer
+    operand: Value
+
+
+def _looks(graph: Graph) -> dict[int, list[_Look] | None]:
+    """The windows that look at each value; None where all of it is needed, as for a head."""
+    looks: dict[int, list[_Look] | None] = {id(head.value): None for head in graph.heads}
+    for layer in reversed(graph.layers_for(graph.heads)):
+        for operand in layer.op.operands():
+            behind: list[_Look] | None = [_Look(layer, operand)]
+            if layer.op.window() is POINT and len(layer.results) == 1:
+                behind = looks.get(id(layer.results[0]))
+            before = looks.get(id(operand), [])
+            both = None if before is None or behind is None else [*before, *behind]
+            # That many windows together leave nothing out, and a list of all would have no end.
+            looks[id(operand)] = both if both is None or len(both) <= MOST_LOOKS else None
+    return looks
+
+
+MOST_LOOKS = 100
+
+
+def _unread_share(value: Value, looks: list[_Look]) -> Fraction:
+    """1 minus the share of the positions that are read: the union of a product for each look."""
+    if len(spatial_axes(value.type.rank)) != 2:
         return Fraction(0)
-    lengths = [_length(value, number, readers) for number in range(2)]
-    read = [
-        [_read(value, reader, number, lengths[number]) for number in range(2)] for reader in readers
-    ]
-    rows, columns = lengths
+    rows, columns = lengths = [_length(value, number, looks) for number in range(2)]
+    read = [[_read(look, number, lengths[number]) for number in range(2)] for look in looks]
     covered = 0
     for row in range(rows):
         covered += len(set().union(*(each[1] for each in read if row in each[0])))
     return 1 - Fraction(covered, rows * columns)
 
 
-def _length(value: Value, number: int, readers: list[Layer]) -> int:
+def _length(value: Value, number: int, looks: list[_Look]) -> int:
     """How many positions to look at: all, or a period of the steps if the size is free."""
     length = value.type.shape[2 + number]
     if isinstance(length, int):
         return length
-    return math.lcm(
-        *(reach.step for reader in readers if (reach := _window(reader, value, number)))
-    )
+    return math.lcm(*(window.step for look in looks if (window := _window(look, number))))
 
 
-def _read(value: Value, reader: Layer, number: int, length: int) -> set[int]:
-    """The positions that a reader sees along one of the axes."""
-    window = _window(reader, value, number)
+def _read(look: _Look, number: int, length: int) -> set[int]:
+    """The positions that a look sees along one of the axes."""
+    window = _window(look, number)
     if window is None:
         return set(range(length))
-    out = reader.results[0].type.shape[2 + number]
-    if isinstance(value.type.shape[2 + number], int) and isinstance(out, int):
+    out = look.reader.results[0].type.shape[2 + number]
+    if isinstance(look.operand.type.shape[2 + number], int) and isinstance(out, int):
         return {tap for position in range(out) for tap in window.inside(position, length)}
     return {tap % length for position in range(length) for tap in window.taps(position)}
 
 
-def _window(reader: Layer, value: Value, number: int) -> Window | None:
-    """The window through which a reader sees a value; None if it sees all of it."""
-    reach = reader.op.window_of(value, 0)
+def _window(look: _Look, number: int) -> Window | None:
+    """The window through which a layer looks; None if it sees all, or is meant to cut off."""
+    if isinstance(look.reader.op, Crop):
+        return None
+    reach = look.reader.op.window_of(look.operand, 0)
     along = reach[number] if isinstance(reach, tuple) else reach
     return along if isinstance(along, Window) else None
