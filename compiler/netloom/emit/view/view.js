@@ -92,17 +92,24 @@ function footprint(network, number, positions, sizes, endless = false) {
     const own = seen.get(below);
     if (!own || Object.values(own).some((each) => each.size === 0)) continue;
     for (const [operand, reaches] of network.values[below].sees) {
-      const found = seen.get(operand) ?? {};
-      seen.set(operand, found);
+      const found = {};
       const lengths = lengthsOf(network.values[operand], sizes);
       for (const [axis, size] of Object.entries(lengths)) {
-        found[axis] ??= new Set();
+        found[axis] = new Set();
         if (reaches === null) own[axis].forEach((at) => found[axis].add(at));
         else look(found[axis], reaches[axis], own[axis] ?? [], size, sizes, endless);
       }
+      // What is beside the map along one axis is beside it.
+      if (Object.values(found).every((each) => each.size)) join(seen, operand, found);
     }
   }
   return seen;
+}
+
+function join(seen, operand, found) {
+  const before = seen.get(operand);
+  if (!before) seen.set(operand, found);
+  else for (const [axis, positions] of Object.entries(found)) positions.forEach((at) => before[axis].add(at));
 }
 
 // The hierarchy: scopes know their layers, and which values come in and go out.
@@ -673,16 +680,23 @@ function describeNetwork(network) {
     if (name === network.batch) continue;
     const label = html("label", form, `${name} = `);
     const field = html("input", label);
-    Object.assign(field, { type: "number", min: 1, max: 4096, value: network.sizes[name], name });
+    Object.assign(field, { type: "number", min: 1, max: LARGEST, value: network.sizes[name], name });
     field.addEventListener("input", () => resize(name, field));
   }
   html("span", form).id = "size-note";
   noteSizes();
 }
 
+// Larger inputs take seconds to draw and show no more.
+
+const LARGEST = 2048;
+
 function resize(name, field) {
   const size = Number(field.value);
-  if (!Number.isInteger(size) || size < 1) return;
+  if (!Number.isInteger(size) || size < 1 || size > LARGEST) {
+    note(`${name} is a whole number from 1 to ${grouped(LARGEST)} here`, true);
+    return;
+  }
   page.sizes[name] = size;
   page.position = {};
   if (noteSizes()) showItem(page.shown);
@@ -695,11 +709,16 @@ function noteSizes() {
   const bad = network.needed.find((dim) => evaluate(dim.tree, sizes) < 1);
   const inputs = network.inputs.map((value) => network.values[value]);
   const made = inputs.map((value) => `${value.name} ${shapeAt(value, sizes)}`).join(", ");
-  $("size-note").className = bad ? "wrong" : "muted";
-  $("size-note").textContent = bad
-    ? `too small: ${bad.text} is ${evaluate(bad.tree, sizes)}, and must be at least 1`
-    : made;
-  return !bad;
+  const why = bad && `too small: ${bad.text} is ${evaluate(bad.tree, sizes)}, and must be at least 1`;
+  const most = Math.max(...inputs.flatMap((value) => Object.values(lengthsOf(value, sizes))));
+  const large = most > 2 * LARGEST && `too large to be drawn: ${grouped(most)} pixels`;
+  note(why || large || made, Boolean(why || large));
+  return !why && !large;
+}
+
+function note(text, isWrong) {
+  $("size-note").className = isWrong ? "wrong" : "muted";
+  $("size-note").textContent = text;
 }
 
 function shapeAt(value, sizes) {
@@ -968,9 +987,11 @@ function drawPicture(input, seen, reached) {
   const columns = isStrip ? seen.t : seen.w;
   const [top, bottom] = isStrip ? [0, 0] : outer(reached.h, height);
   const [left, right] = outer(isStrip ? reached.t : reached.w, width);
-  const across = (PICTURE - 8) / (right - left + 1);
-  const pixel = isStrip ? across : Math.min(across, (PICTURE - 8) / (bottom - top + 1));
-  const tall = isStrip ? STRIP : pixel;
+  const [columnsDrawn, rowsDrawn] = [right - left + 1, bottom - top + 1];
+  const side = (PICTURE - 8) / Math.max(columnsDrawn, rowsDrawn);
+  // Of a map of a few rows or columns the pixels are drawn oblong, so that they can be seen.
+  const pixel = Math.max(side, STRIP / columnsDrawn);
+  const tall = Math.max(side, STRIP / rowsDrawn);
   const canvas = $("picture");
   const context = sized(canvas, pixel * (right - left + 1) + 8, tall * (bottom - top + 1) + 8);
   context.translate(4 - left * pixel, 4 - top * tall);
@@ -1104,17 +1125,16 @@ const MAP = 120;
 
 function drawMap(lengths, position) {
   const [height, width] = "h" in lengths ? [lengths.h, lengths.w] : [1, lengths.t ?? 1];
-  const cell = MAP / Math.max(height, width);
-  const tall = height === 1 && !("h" in lengths) ? 20 : cell;
+  const side = MAP / Math.max(height, width);
+  const [cell, tall] = [Math.max(side, 20 / width), Math.max(side, 20 / height)];
   const context = sized($("map"), cell * width + 2, tall * height + 2);
   context.translate(1, 1);
   context.strokeStyle = style("--rule");
-  if (cell >= 4) drawGrid(context, width, height, cell, tall);
+  if (side >= 4) drawGrid(context, width, height, cell, tall);
   context.strokeRect(0, 0, width * cell, height * tall);
   context.fillStyle = style("--accent");
   const [x, y] = [position.w ?? position.t ?? 0, position.h ?? 0];
-  const least = Math.max(cell, 3);
-  context.fillRect(x * cell, y * tall, least, Math.max(tall, 3));
+  context.fillRect(x * cell, y * tall, Math.max(cell, 3), Math.max(tall, 3));
   page.map = { width, height, cell, tall, axes: "h" in lengths ? ["h", "w"] : [null, "t"] };
   const words = Object.entries(lengths).map(([axis, length]) => `${axis} ${position[axis]} of ${length}`);
   $("position").textContent = `position ${words.join(", ")}: point at another, or use the arrow keys`;
