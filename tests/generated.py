@@ -249,8 +249,13 @@ JUSTIFIED: dict[str, Callable[[Sight], bool]] = {
     "whole": sees_all_but_borders,
     "misaligned": grows,
     "irregular": lambda sight: True,
+    "varying": lambda sight: True,
 }
-"""What a measurement must show for each word; no map here is as long as an irregular period."""
+"""What a measurement must show for each word.
+
+No map here is as long as an irregular period, nor as many as make out that offsets vary; what each
+position sees is compared by footprints.
+"""
 
 LONG = (131,)
 
