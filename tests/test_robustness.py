@@ -15,6 +15,7 @@ from netloom.compile import check
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.diagnostics.render import render
 from netloom.limits import DEFAULT
+from netloom.passes.suggestions import suggestions
 from netloom.syntax.source import from_bytes, read
 from specimens import ROOT, SPECS, built, mistakes, net
 
@@ -386,3 +387,21 @@ def test_offsets_in_bytes_are_those_of_the_encoded_text(more: str) -> None:
 def test_what_is_no_longer_explained_is_damage_all_the_same() -> None:
     broken = "".join(f"block b{i}() {{ ( }}\n" for i in range(60))
     assert {found.code for found in mistakes(broken + net("b59"))} == {"E101"}
+
+
+HUGE = [
+    "conv(2, [1, 99_999], pad=[0, 49_999])\nadd { in  { pad([0, 1], [0, -1]) } }",
+    "conv(2, 1)\nconv(2, 1, stride=2)",
+    "repeat 40 { same_pad(3, stride=2) -> conv(2, 3, stride=2) -> upsample(2) }",
+    "add { conv(2, 99_999, pad=49_999)  { pad(1, -1) -> conv(2, 1) } }",
+]
+
+
+@pytest.mark.parametrize("body", HUGE)
+@pytest.mark.parametrize("shape", ["N, 2, h, w", "N, 2, 1_000_001, 999_999"])
+def test_analyses_take_no_longer_for_large_numbers(body: str, shape: str) -> None:
+    text = f"network net {{ input x: float32[{shape}]\n{body}\nhead y = relu }}"
+    begin = time.perf_counter()
+    network = check(Source("net.loom", text)).networks["net"]
+    suggestions(network)
+    assert time.perf_counter() - begin < 5

@@ -15,7 +15,7 @@ Sizes = Mapping[str, Dim]
 
 MAXIMUM_CASES = 256
 
-MAXIMUM_PERIOD = 10_000
+MAXIMUM_PERIOD = 2_000
 """Sizes of a longer period are not tried one by one."""
 
 

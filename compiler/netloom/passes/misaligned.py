@@ -57,6 +57,10 @@ def _place_of(field: Field) -> str:
     return f"stride {field.stride}, first centre at {centre} pixels"
 
 
+NEAR = 3
+"""How far from the kernel that is written others are tried."""
+
+
 class Change(NamedTuple):
     """Another kernel or padding of one layer, as a call writes it; `effort` orders changes."""
 
@@ -109,7 +113,7 @@ def _windows(
 ) -> Iterator[Change]:
     """Windows that give as many positions, centred `doubled / 2` pixels farther to the right."""
     positions = (length + 2 * window.pad - window.extent) // window.step + 1
-    for kernel in range(1, window.kernel + 4):
+    for kernel in range(max(1, window.kernel - NEAR), window.kernel + NEAR + 1):
         extent = window.dilation * (kernel - 1) + 1
         twice_pad = extent - window.extent + 2 * window.pad - doubled
         if twice_pad % 2 or not 0 <= twice_pad // 2 < extent:

@@ -21,7 +21,7 @@ from netloom.ops.linear import Linear
 from netloom.ops.norm import BatchNorm
 from netloom.ops.pool import MaxPool
 from netloom.passes.cost import batch_size
-from netloom.passes.unread import unread_channels, unread_positions
+from netloom.passes.unread import LARGEST_MAP, unread_channels, unread_positions
 
 if TYPE_CHECKING:
     from netloom.compile import Network
@@ -75,6 +75,10 @@ def _together(same: list[Suggestion]) -> Suggestion:
     return same[0]._replace(saved_params=params, saved_macs=macs, times=len(same))
 
 
+MOST_TIMES = 10
+"""As many small convolutions one behind the other as somebody might want instead of a large one."""
+
+
 def _smaller_kernels(graph: Graph) -> Iterator[Suggestion]:
     """A large window as several of three pixels, which see the same (Simonyan, Zisserman 2014)."""
     for layer in graph.layers:
@@ -83,7 +87,9 @@ def _smaller_kernels(graph: Graph) -> Iterator[Suggestion]:
             continue
         (height, width), (top, left) = op.kernel, op.pad
         times = (height - 1) // 2
-        if height != width or height % 2 == 0 or times < 2 or top != left or top not in (0, times):
+        if height != width or height % 2 == 0 or not 2 <= times <= MOST_TIMES:
+            continue
+        if top != left or top not in (0, times):
             continue
         stack = _stacked(op, times)
         params = sum(_learned(each) for each in stack)
@@ -151,7 +157,7 @@ def _covers(extent: Extent, positions: Dim, length: Dim) -> bool:
     """Whether each of the positions sees a stretch of known length from end to end."""
     if not isinstance(extent, Field) or not extent.is_bounded:
         return False
-    if not isinstance(positions, int) or not isinstance(length, int):
+    if not isinstance(positions, int) or not isinstance(length, int) or positions > LARGEST_MAP:
         return False
     ends = (extent.interval(position) for position in range(positions))
     return all(first <= 0 and last >= length - 1 for first, last in ends)

@@ -1,6 +1,7 @@
 """What is computed and then not looked at: channels and positions that nothing reads."""
 
 import math
+from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -143,16 +144,24 @@ def _looks(graph: Graph) -> dict[int, list[_Look] | None]:
 
 MOST_LOOKS = 100
 
+LARGEST_MAP = 10_000
+"""The side of maps beyond which nothing is counted."""
+
 
 def _unread_share(value: Value, looks: list[_Look]) -> Fraction:
     """1 minus the share of the positions that are read: the union of a product for each look."""
     if len(spatial_axes(value.type.rank)) != 2:
         return Fraction(0)
     rows, columns = lengths = [_length(value, number, looks) for number in range(2)]
+    if max(lengths) > LARGEST_MAP:
+        return Fraction(0)
     read = [[_read(look, number, lengths[number]) for number in range(2)] for look in looks]
+    # Rows at which the same looks are had are covered alike.
+    alike = Counter(tuple(row in each[0] for each in read) for row in range(rows))
     covered = 0
-    for row in range(rows):
-        covered += len(set().union(*(each[1] for each in read if row in each[0])))
+    for had, times in alike.items():
+        together = (each[1] for each, is_had in zip(read, had, strict=True) if is_had)
+        covered += times * len(set().union(*together))
     return 1 - Fraction(covered, rows * columns)
 
 
