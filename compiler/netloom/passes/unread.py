@@ -1,6 +1,7 @@
 """What is computed and then not looked at: channels and positions that nothing reads."""
 
 import math
+from collections import Counter
 from fractions import Fraction
 
 from netloom.ir.graph import Graph, Layer, Value
@@ -100,6 +101,10 @@ def _channels(value: Value) -> int | None:
     return channels if isinstance(channels, int) else None
 
 
+MAXIMUM_POSITIONS = 2**24
+"""Positions, times readers, beyond which nothing is said: they would have to be counted."""
+
+
 def unread_positions(graph: Graph) -> dict[Layer, Fraction]:
     """The layers of whose map some positions are read by nobody, and the share of these.
 
@@ -127,14 +132,16 @@ def _unread_share(value: Value, readers: list[Layer]) -> Fraction:
     axes = spatial_axes(value.type.rank)
     if len(axes) != 2:
         return Fraction(0)
-    lengths = [_length(value, number, readers) for number in range(2)]
-    read = [
-        [_read(value, reader, number, lengths[number]) for number in range(2)] for reader in readers
-    ]
-    rows, columns = lengths
+    rows, columns = (_length(value, number, readers) for number in range(2))
+    if rows * columns * len(readers) > MAXIMUM_POSITIONS:
+        return Fraction(0)
+    read = [(_read(value, each, 0, rows), _read(value, each, 1, columns)) for each in readers]
+    # Most rows are seen by the same readers, and then the same columns are.
+    alike = Counter(tuple(row in seen for seen, _ in read) for row in range(rows))
     covered = 0
-    for row in range(rows):
-        covered += len(set().union(*(each[1] for each in read if row in each[0])))
+    for seers, times in alike.items():
+        seen = (inside for (_, inside), sees in zip(read, seers, strict=True) if sees)
+        covered += times * len(set().union(*seen))
     return 1 - Fraction(covered, rows * columns)
 
 
