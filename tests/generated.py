@@ -220,16 +220,13 @@ def _is_inside(interval: tuple[float, int] | None, length: int) -> bool:
     return interval[0] >= margin or interval[0] == -math.inf
 
 
-def sees_all_but_borders(sight: Sight) -> bool:
-    """Whether some position in the middle sees from near one end to near the other.
+def sees_all_there_is(sight: Sight) -> bool:
+    """Whether some position sees from the first to the last pixel that any position sees.
 
-    Not all of them need to: an enlargement may leave positions empty. Footprints tell of each.
+    Poolings may drop an end of the input for all, and an enlargement may leave positions empty.
     """
-    margin = max(2, sight.length // 4)
-    seen = [each for each in _middle(sight) if each]
-    return not seen or any(
-        first <= margin and last >= sight.length - 1 - margin for first, last in seen
-    )
+    seen = [each for each in hulls(sight) if each]
+    return (min(first for first, _ in seen), max(last for _, last in seen)) in seen
 
 
 def grows(sight: Sight) -> bool:
@@ -246,7 +243,7 @@ def _middle(sight: Sight) -> list[Interval]:
 
 
 JUSTIFIED: dict[str, Callable[[Sight], bool]] = {
-    "whole": sees_all_but_borders,
+    "whole": sees_all_there_is,
     "misaligned": grows,
     "irregular": lambda sight: True,
     "varying": lambda sight: True,

@@ -1,11 +1,21 @@
 """Equality and order of dimensions: decided for all sizes, and tried at many."""
 
+from contextvars import copy_context
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
 from netloom.ir.dims import Dim, product, size, sizes
-from netloom.ir.equality import Proved, Refuted, Undecided, equal, less_or_equal
+from netloom.ir.equality import (
+    Proved,
+    Refuted,
+    Undecided,
+    Verdict,
+    begin_check,
+    equal,
+    less_or_equal,
+)
 from terms import LARGE, NAMES, POLYNOMIALS, SMALL, TERMS, Term
 
 h, w = size("h"), size("w")
@@ -53,6 +63,31 @@ def test_a_difference_of_many_sizes_is_refuted(count: int) -> None:
     verdict = equal(product(tuple(sides)), product((*sides, *sides)))
     assert isinstance(verdict, Refuted)
     assert set(verdict.witness) == {f"s{index}" for index in range(count)}
+
+
+def test_nothing_is_proved_once_the_budget_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netloom.ir.equality.TOTAL_BUDGET", 0)
+    copy_context().run(_compare_without_budget)
+
+
+def _compare_without_budget() -> None:
+    begin_check()
+    assert less_or_equal(100, h) == Refuted({"h": 1})
+    assert less_or_equal(1, h) == Proved()
+    assert less_or_equal(h // 1000, 1) == Undecided()
+    assert equal(h // 1000, 0) == Undecided()
+
+
+def test_long_dimensions_use_the_budget_up_sooner() -> None:
+    verdicts = copy_context().run(_compare_long_dimensions)
+    assert verdicts[0] == Proved()
+    assert verdicts[-1] == Undecided()
+
+
+def _compare_long_dimensions() -> list[Verdict]:
+    begin_check()
+    dims = (h * w + number * h for number in range(12))
+    return [equal(_floors_of_shifts(dim, 30), dim) for dim in dims]
 
 
 def test_a_difference_that_only_large_sizes_show_is_not_proved() -> None:

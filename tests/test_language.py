@@ -576,6 +576,22 @@ def test_sizes_are_compared_with_fractions() -> None:
         assert [found.code for found in mistakes(spec + f"require {wrong} }}")] == ["E401"]
 
 
+def test_shapes_differ_for_all_sizes_only_where_one_axis_always_does() -> None:
+    spec = "network net { input image: float32[N, 3, h, w] y = relu head out = y\n"
+    for always in ("[N, 4, h, w]", "[N, 4, 5, 5]", "[N, 3, h + 1, 5]", "[N, 3, h]"):
+        assert sound(spec + f"require shape(y) != {always} }}")
+        assert [found.code for found in mistakes(spec + f"require shape(y) == {always} }}")] == [
+            "E401"
+        ]
+    for sometimes in ("[N, 3, 5, 5]", "[N, 3, h, 5]", "[N, 3, w, h]"):
+        (found,) = mistakes(spec + f"require shape(y) != {sometimes} }}")
+        assert found.code == "E402"
+        (found,) = mistakes(spec + f"if shape(y) == {sometimes} {{ relu }} }}")
+        assert found.code == "E216"
+    (found,) = mistakes(spec + "require shape(y) != shape(image) }")
+    assert found.code == "E401"
+
+
 # Recovery
 
 

@@ -166,6 +166,7 @@ def test_bombs_are_refused_within_a_second(bomb: str) -> None:
         "upsample(9_973) -> upsample(9_967)",
         "deconv(3, 2, stride=1_000_000)",
         "deconv(3, 1, stride=2) -> conv(3, 100_001)",
+        "deconv(3, [20_001, 1], stride=[3, 1], dilation=[10_000_000, 1])",
         "conv(100_000, 3) -> conv(100_000, 1)",
         "repeat 60 { concat { in in } }",
         "repeat 5 { upsample(3) -> maxpool(2) }",

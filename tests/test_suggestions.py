@@ -1,6 +1,7 @@
 """Suggestions: each is made where it is true, is silent where it is not, and its numbers hold."""
 
 import json
+import math
 import subprocess
 import sys
 from typing import Any
@@ -116,10 +117,47 @@ def test_smaller_kernels_are_named_with_their_weights() -> None:
         "a, b = conv(8, 3) -> split(2) head y = concat { b a }",
         "head y = deconv(6, 4, stride=2, pad=1)",
         "head y = conv(6, 1, stride=2)",
+        "head y = relu -> maxpool(2, stride=1, pad=1)",  # which makes the map larger
+        # What is shared is used in another way at its other call.
+        "share c = conv(8, 3) a = x -> c -> batchnorm b = x -> c -> relu head y = add { a b }",
+        "share c = conv(8, 1) a = x -> c -> conv(4, 1) b = x -> c -> relu head a head b",
+        "share d = conv(4, 1) a = conv(8, 1) -> d b = x -> conv(8, 1) -> relu -> d head a head b",
+        "share c = conv(8, 1) a, b = x -> c -> split(2) d = x -> relu -> c head a head d",
+        "conv(4, 1) head y = conv(2, 1, stride=100_000_007)",  # too many to be counted
     ],
 )
 def test_silence_where_nothing_is_to_be_had(body: str) -> None:
     assert not suggested(body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "better"),
+    [
+        (
+            "bias-before-batchnorm",
+            "share c = conv(8, 3) a = x -> c -> batchnorm b = x -> relu -> c -> batchnorm "
+            "head a head b",
+            "share c = conv(8, 3, bias=false) a = x -> c -> batchnorm "
+            "b = x -> relu -> c -> batchnorm head a head b",
+        ),
+        (
+            "linear-chain",
+            "share c = conv(64, 1) share d = conv(4, 1) a = x -> c -> d b = x -> relu -> c -> d "
+            "head a head b",
+            "share c = conv(4, 1) a = x -> c b = x -> relu -> c head a head b",
+        ),
+        (
+            "smaller-kernels",
+            "share c = conv(6, 5, pad=2) a = x -> c b = x -> relu -> c head a head b",
+            "share c = conv(6, 3, pad=1) share d = conv(6, 3, pad=1) "
+            "a = x -> c -> d b = x -> relu -> c -> d head a head b",
+        ),
+    ],
+)
+def test_weights_that_are_shared_are_saved_once(kind: str, body: str, better: str) -> None:
+    found = suggested(body)
+    assert {each.kind for each in found} == {kind}
+    assert tuple(map(sum, zip(*map(numbers, found), strict=True))) == saved(body, better)
 
 
 def outputs(net: Network, state: dict[str, Any], inputs: torch.Tensor) -> torch.Tensor:
@@ -225,6 +263,27 @@ def test_uneven_deconvolutions() -> None:
     (found,) = suggested("head y = deconv(6, 3, stride=2)")
     assert "sums over 1 or 2 inputs in turn" in found.message
     assert "a kernel of 4 would be even" in found.message
+
+
+@pytest.mark.parametrize("stride", range(1, 5))
+@pytest.mark.parametrize("dilation", range(1, 5))
+def test_deconvolutions_are_uneven_where_outputs_have_different_numbers_of_taps(
+    stride: int, dilation: int
+) -> None:
+    for kernel in range(1, 7):
+        length = dilation * (kernel - 1) + 1
+        filters = torch.nn.ConvTranspose2d(
+            1, 1, (kernel, 1), (stride, 1), dilation=(dilation, 1), bias=False
+        )
+        torch.nn.init.ones_(filters.weight)
+        row = filters(torch.ones(1, 1, 60, 1)).flatten()[length : length + stride]
+        counts = sorted({round(each) for each in row.tolist()})
+        call = f"deconv(6, [{kernel}, 1], stride=[{stride}, 1], dilation=[{dilation}, 1])"
+        found = [each.message for each in suggested(f"head y = {call}")]
+        assert len(found) == (len(counts) > 1)
+        if found:
+            assert f"sums over {' or '.join(map(str, counts))} inputs" in found[0]
+            assert ("without dilation" in found[0]) == (math.gcd(stride, dilation) > 1)
 
 
 def test_a_block_is_told_of_once() -> None:

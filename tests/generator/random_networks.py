@@ -104,7 +104,7 @@ class AtSeveralSizes:
             try:
                 with torch.no_grad():
                     runs.append(modules(step, list(each)))
-            except (RuntimeError, ValueError) as refusal:
+            except (RuntimeError, ValueError, IndexError) as refusal:
                 raise Unfit(str(refusal)) from refusal
         self.shared[step.weights_of] = modules.of[step.weights_of]
         if any(not 0 < each.numel() <= self.most_pixels for run in runs for each in run):

@@ -49,7 +49,8 @@ class Undecided(_Verdict):
 Verdict = Proved | Refuted | Undecided
 
 RESIDUE_BUDGET = 4096
-TOTAL_BUDGET = 16 * RESIDUE_BUDGET
+TOTAL_BUDGET = 256 * RESIDUE_BUDGET
+"""Terms that all comparisons of one check may evaluate together: a few seconds."""
 
 
 class _Budget:
@@ -58,6 +59,13 @@ class _Budget:
     def __init__(self) -> None:
         self.left = TOTAL_BUDGET
         self.known: dict[tuple[str, Symbolic], Verdict] = {}
+
+    def can_evaluate(self, dim: Symbolic) -> bool:
+        """Whether a dimension may be evaluated once more, which is then paid for."""
+        if self.left <= 0:
+            return False
+        self.left -= dim.complexity
+        return True
 
 
 _budget: ContextVar[_Budget | None] = ContextVar("budget", default=None)
@@ -137,9 +145,8 @@ def _is_constant(part: Symbolic, budget: _Budget) -> Verdict:
     if math.prod(map(len, tried)) > RESIDUE_BUDGET:
         return Undecided()
     for residues in itertools.product(*tried):
-        if budget.left <= 0:
+        if not budget.can_evaluate(part):
             return Undecided()
-        budget.left -= 1
         start = dict(zip(names, residues, strict=True))
         shifted = evaluate(part, {n: periods[n] * (size(n) - 1) + start[n] for n in names})
         if shifted == ones:
@@ -235,21 +242,24 @@ def less_or_equal(left: Dim, right: Dim) -> Verdict:
 
 def _is_never_negative(difference: Symbolic, budget: _Budget) -> Verdict:
     names = sorted(each.name for each in sizes(difference))
-    for binding in itertools.chain([dict.fromkeys(names, 1)], small_bindings(names)):
-        if budget.left <= 0:
+    ones = dict.fromkeys(names, 1)
+    if evaluate_to_int(difference, ones) < 0:
+        return Refuted(ones)
+    if difference.grows:
+        return Proved()
+    for binding in small_bindings(names):
+        if not budget.can_evaluate(difference):
             break
-        budget.left -= 1
         if evaluate_to_int(difference, binding) < 0:
             return Refuted(binding)
-    return Proved() if difference.grows else Undecided()
+    return Undecided()
 
 
 def _search_witness(difference: Symbolic, names: list[str], budget: _Budget) -> Refuted | None:
     """The smallest sizes, tried in order of their sum, at which the difference is not 0."""
     for binding in small_bindings(names):
-        if budget.left <= 0:
+        if not budget.can_evaluate(difference):
             break
-        budget.left -= 1
         if evaluate_to_int(difference, binding) != 0:
             return Refuted(binding)
     return None

@@ -88,11 +88,20 @@ class TransposedWindow(_Moving):
         taps = self.taps(position)
         return (taps[0], taps[-1]) if taps else (0, -1)
 
-    def taps(self, position: int) -> list[int]:
-        """The inputs whose filters have a tap at the output."""
+    def taps(self, position: int) -> Sequence[int]:
+        """The inputs whose filters have a tap at the output.
+
+        Input i has one where `reached - step * i` is a multiple of the dilation, which holds for
+        every `between`-th input, or for none where step and dilation have a common divisor.
+        """
         reached = position + self.pad
+        common = math.gcd(self.step, self.dilation)
+        if reached % common:
+            return range(0)
+        between = self.dilation // common
+        residue = reached // common * pow(self.step // common, -1, between) % between
         first, last = -((self.extent - 1 - reached) // self.step), reached // self.step
-        return [i for i in range(first, last + 1) if (reached - self.step * i) % self.dilation == 0]
+        return range(first + (residue - first) % between, last + 1, between)
 
 
 class Stretch(_Moving):

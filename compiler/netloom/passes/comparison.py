@@ -80,14 +80,14 @@ def _compare_tuples(operator: str, left: Any, right: Any) -> Proved | Refuted | 
     if operator not in ("==", "!="):
         return Refuted({})  # lists have no order
     if len(left) != len(right):
-        same: Proved | Refuted | None = Refuted({})
-    else:
-        same = _all(
-            [_compare_one("==", a, b) for a, b in zip(left, right, strict=True)] or [Proved()]
-        )
-    if operator == "==" or same is None:
-        return same
-    return Refuted({}) if isinstance(same, Proved) else Proved()
+        return Refuted({}) if operator == "==" else Proved()
+    verdicts = [_compare_one(operator, a, b) for a, b in zip(left, right, strict=True)]
+    if operator == "==":
+        return _all(verdicts) if verdicts else Proved()
+    # One pair that differs at every size is enough; pairs that differ at some sizes are not.
+    if any(isinstance(each, Proved) for each in verdicts):
+        return Proved()
+    return None if None in verdicts else Refuted({})
 
 
 def _compare_dims(operator: str, left: Dim, right: Dim) -> Proved | Refuted | None:

@@ -5,6 +5,7 @@ sees the same with fewer weights, or is never looked at.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -102,7 +103,8 @@ def _smaller_kernels(graph: Graph) -> Iterator[Suggestion]:
             f"{times} convolutions of 3x3 see the same {height}x{width} pixels of what enters with "
             f"{params:,} instead of {_learned(op):,} weights, {share:.0f} % fewer"
         )
-        yield Suggestion("smaller-kernels", layer, message, _learned(op) - params, saved)
+        fewer = _counted_once(layer, _learned(op) - params)
+        yield Suggestion("smaller-kernels", layer, message, fewer, saved)
 
 
 def _stacked(op: Conv, times: int) -> list[Conv]:
@@ -164,15 +166,26 @@ def _covers(extent: Extent, positions: Dim, length: Dim) -> bool:
 
 
 def _biases_before_batchnorm(graph: Graph) -> Iterator[Suggestion]:
-    """A constant that the normalisation behind it takes away again (Ioffe, Szegedy 2015)."""
-    for layer, reader in _only_readers(graph):
-        op = layer.op
-        if isinstance(op, Conv | Deconv | Linear) and op.bias and isinstance(reader.op, BatchNorm):
+    """A constant that the normalisation behind it takes away again (Ioffe, Szegedy 2015).
+
+    A bias that is shared is superfluous only if that is so at every call.
+    """
+    calls = _calls(graph)
+    found = [
+        (layer, layer.op, reader)
+        for layer, reader in _only_readers(graph)
+        if isinstance(layer.op, Conv | Deconv | Linear)
+        and layer.op.bias
+        and isinstance(reader.op, BatchNorm)
+    ]
+    normalised = Counter(layer.weights_of for layer, _, _ in found)
+    for layer, op, reader in found:
+        if normalised[layer.weights_of] == calls[layer.weights_of]:
             message = (
                 f"`{reader.name}` subtracts the mean, and with it this bias: `bias=false` computes "
                 f"the same with {op.out:,} weights fewer"
             )
-            yield Suggestion("bias-before-batchnorm", layer, message, op.out)
+            yield Suggestion("bias-before-batchnorm", layer, message, _counted_once(layer, op.out))
 
 
 def _activations_before_pooling(graph: Graph) -> Iterator[Suggestion]:
@@ -183,6 +196,8 @@ def _activations_before_pooling(graph: Graph) -> Iterator[Suggestion]:
             continue
         if layer.results[0].type.shape == reader.results[0].type.shape:
             continue
+        if any(each.step == 1 and 2 * each.pad >= each.extent for each in pool.window()):
+            continue  # the map becomes larger
         before, after = layer.results[0].type.shape[1:], reader.results[0].type.shape[1:]
         message = (
             f"`maxpool -> {layer.op.name}` gives the same as `{layer.op.name} -> maxpool`, and "
@@ -201,8 +216,17 @@ def _never_falls(op: Op) -> bool:
 
 
 def _linear_chains(graph: Graph) -> Iterator[Suggestion]:
-    """Two linear layers with nothing between them are one, which may be the smaller thing."""
-    for layer, reader in _only_readers(graph):
+    """Two linear layers with nothing between them are one, which may be the smaller thing.
+
+    Layers that are shared can be merged only if they follow one another at every call.
+    """
+    calls = _calls(graph)
+    pairs = list(_only_readers(graph))
+    together = Counter((layer.weights_of, reader.weights_of) for layer, reader in pairs)
+    for layer, reader in pairs:
+        times = together[layer.weights_of, reader.weights_of]
+        if not times == calls[layer.weights_of] == calls[reader.weights_of]:
+            continue
         first, second = layer.op, reader.op
         if isinstance(first, Linear) and isinstance(second, Linear):
             merged: Op = Linear(x=first.x, out=second.out, bias=first.bias or second.bias)
@@ -219,8 +243,9 @@ def _linear_chains(graph: Graph) -> Iterator[Suggestion]:
                 f"nothing stands between this and `{reader.name}`: together they compute what one "
                 f"layer would with {after:,} instead of {before:,} weights"
             )
-            saved = first.macs() + second.macs() - merged.macs()
-            yield Suggestion("linear-chain", layer, message, before - after, _for_one(graph, saved))
+            fewer = _counted_once(layer, before - after)
+            saved = _for_one(graph, first.macs() + second.macs() - merged.macs())
+            yield Suggestion("linear-chain", layer, message, fewer, saved)
 
 
 def _is_pixelwise(op: Conv) -> bool:
@@ -233,24 +258,37 @@ def _uneven_deconvolutions(graph: Graph) -> Iterator[Suggestion]:
         if not isinstance(layer.op, Deconv):
             continue
         for window in layer.op.window():
-            counts = sorted({len(window.taps(u)) for u in range(window.step)})
+            counts = _inputs_in_turn(window)
             if len(counts) > 1:
-                fitting = _fitting_kernel(window)
+                fitting = f"a kernel of {math.ceil(window.kernel / window.step) * window.step}"
+                if math.gcd(window.step, window.dilation) > 1:
+                    fitting += " without dilation"
                 message = (
                     f"along an axis, outputs are sums over {' or '.join(map(str, counts))} inputs "
-                    f"in turn, which shows as a checkerboard; a kernel of {fitting} would be even"
+                    f"in turn, which shows as a checkerboard; {fitting} would be even"
                 )
                 yield Suggestion("uneven-deconvolution", layer, message)
                 break
 
 
-def _fitting_kernel(window: TransposedWindow) -> int:
-    return math.ceil(window.kernel / window.step) * window.step
+def _inputs_in_turn(window: TransposedWindow) -> list[int]:
+    """Over how many inputs the outputs of one period are sums, each number once.
+
+    Taps stand at multiples of the dilation. Modulo the step these are the multiples of the common
+    divisor of both, which take turns; other outputs get nothing.
+    """
+    common = math.gcd(window.step, window.dilation)
+    turns = window.step // common
+    counts = {window.kernel // turns, math.ceil(window.kernel / turns)}
+    return sorted(counts | ({0} if common > 1 else set()))
 
 
 def _unread_channels(network: "Network") -> Iterator[Suggestion]:
+    calls = _calls(network.graph)
     for layer, unread in unread_channels(network.graph).items():
         op = layer.op
+        if calls[layer.weights_of] > 1:
+            continue  # another call's channels may be read
         if not isinstance(op, Conv | Linear) or (isinstance(op, Conv) and op.groups > 1):
             continue
         params = unread * (_learned(op) // op.out)
@@ -281,6 +319,16 @@ def _only_readers(graph: Graph) -> Iterator[tuple[Layer, Layer]]:
             found = readers.get(id(layer.results[0]), [])
             if len(found) == 1:
                 yield layer, found[0]
+
+
+def _calls(graph: Graph) -> Counter[Layer]:
+    """How many layers use the weights of each that owns some: several where they are shared."""
+    return Counter(layer.weights_of for layer in graph.layers)
+
+
+def _counted_once(layer: Layer, params: int) -> int:
+    """What is saved of weights that may be shared: it counts where the owner stands."""
+    return params if layer.weights_of is layer else 0
 
 
 def _learned(op: Op) -> int:
