@@ -577,7 +577,7 @@ def test_a_syntax_error_in_one_item_does_not_hide_the_next() -> None:
     ("body", "witness"),
     [
         ("a = conv(4, 3, stride=2, pad=1)\nrequire shape(a) == [N, 4, h // 2, w // 2]", {"h": 1}),
-        ("a = maxpool(3)\nrequire a.width > 1", {"w": 1}),
+        ("a = maxpool(3)\nrequire a.width > 1", {"w": 3}),
         ("require image.height <= 16", {"h": 17}),
         ("require image.height >= image.width", {"h": 1, "w": 2}),
     ],
@@ -601,7 +601,7 @@ def test_shapes_that_agree_only_sometimes_are_told_with_sizes_at_which_they_diff
         ("conv(4, 3)\nrequire params == 110", "`params` is 112"),
         ("conv(4, 3)\nrequire macs == 110", "`macs` is 97_200"),
         ("a = conv(4, 3)\nrequire rf(a) == 5", "`rf(a)` is 3"),
-        ("a = conv(4, [3, 5])\nrequire rf(a) == 5", "`rf(a)` is 3 and 5"),
+        ("a = conv(4, [3, 5])\nrequire rf(a) == 5", "`rf(a)` is [3, 5]"),
         ("a = flatten\nrequire rf(a) == 5", "`rf(a)` is whole"),
         ("a = conv(4, 3)\nrequire shape(a) == [N, 4, 1, 1]", "`shape(a)` is [N, 4, 30, 30]"),
         ("require 5 == params", "`5` is 0"),
