@@ -169,6 +169,9 @@ def test_bombs_are_refused_within_a_second(bomb: str) -> None:
         "deconv(3, [20_001, 1], stride=[3, 1], dilation=[10_000_000, 1])",
         "conv(100_000, 3) -> conv(100_000, 1)",
         "repeat 60 { concat { in in } }",
+        "maxpool([1_000_000_000, 1], 1, pad=[500_000_000, 0], dilation=3)",
+        "maxpool([900_000_000, 1], 1, pad=[400_000_000, 0], dilation=900_000_000)",
+        "maxpool([900_000_000, 1], 100_000_000, pad=[400_000_000, 0], dilation=2)",
         "repeat 5 { upsample(3) -> maxpool(2) }",
     ],
 )
@@ -319,6 +322,10 @@ SLOW = {
     "aligned": net(
         "".join(f"a{i} = add {{ in in }}\n" for i in range(700))
         + "".join(f"require aligned(a{i})\n" for i in range(700))
+    ),
+    "what is seen from one value": net(
+        "".join(f"a{i} = conv(3, 3, pad=1)\n" for i in range(800))
+        + "".join(f"require rf(a{i}, from=a0) == {2 * i + 1}\n" for i in range(1, 800))
     ),
     "names that are not known": net(
         "".join(f"some_name{i} = in -> relu\n" for i in range(1_000))

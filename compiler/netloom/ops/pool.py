@@ -1,6 +1,7 @@
 """Pooling, and the unpooling that reverses it."""
 
 import math
+from collections.abc import Iterable
 
 from netloom.ir.call import Function, Module, Option
 from netloom.ir.declared import Pair, Reject, arg, operand
@@ -321,8 +322,18 @@ def _smallest_map(window: Window) -> int:
 
     The first tap that is not left of the map lies at the begin of the window modulo the dilation.
     """
-    begins = range(-window.pad, 0, window.step)
-    return 1 + max((begin % window.dilation for begin in begins), default=0)
+    return 1 + max((begin % window.dilation for begin in _deciding_begins(window)), default=0)
+
+
+def _deciding_begins(window: Window) -> Iterable[int]:
+    """Begins of windows in the padding, among them one that is the largest modulo the dilation.
+
+    That is the last one before some multiple of the dilation. They repeat, so that there are few.
+    """
+    if window.step >= window.dilation:
+        return range(-window.pad, 0, window.step)[: window.dilation]
+    multiples = range(0, window.pad, window.dilation)[: window.step]
+    return [(window.pad - 1 - each) // window.step * window.step - window.pad for each in multiples]
 
 
 def _end_pads(pool: Pool) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Proves or refutes what a spec requires of its networks."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
@@ -23,7 +24,7 @@ from netloom.passes.expressions import (
     evaluate,
     text_of,
 )
-from netloom.passes.fields import fields_from
+from netloom.passes.fields import Table, fields_from
 from netloom.syntax import ast
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def check_contracts(
     costs, alignment = network.costs, network.alignment
     facts = _facts(built.graph, costs) if built.sound else dict.fromkeys(FACTS, POISON)
     functions = dict(BUILD_FUNCTIONS)
+    seen_from = lru_cache(lambda source: fields_from(source, network.graph))
     for name, facts_of in _OF_FIELDS.items():
-        functions[name] = _asked_of_fields(network, facts_of)
+        functions[name] = _asked_of_fields(network, seen_from, facts_of)
     functions["aligned"] = lambda value: alignment.of(value) is None
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
@@ -207,12 +209,14 @@ _OF_FIELDS: Mapping[str, Callable[[Extent], Facts]] = {
 
 
 def _asked_of_fields(
-    network: "Network", facts_of: Callable[[Extent], Facts]
+    network: "Network",
+    seen_from: Callable[[Value], Table],
+    facts_of: Callable[[Extent], Facts],
 ) -> Callable[..., Each | None]:
     """A function of a value's field of the inputs, or of what it sees `from` an inner value."""
 
     def answer(value: Value, source: Value | None = None) -> Each | None:
-        seen = network.fields if source is None else fields_from(source, network.graph)
+        seen = network.fields if source is None else seen_from(source)
         return _by_axis(seen[value], facts_of) if value in seen else None
 
     return answer
