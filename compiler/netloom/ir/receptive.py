@@ -58,8 +58,8 @@ def through(
         return known(operands[0])
     own_axes = spatial_axes(result.type.rank)
     joined: dict[str, dict[str, Extent]] = {}
-    # Height and width are seen alike by most layers of most networks, and then composed once.
     for operand in operands:
+        # Height and width are seen alike by most layers of most networks, and then composed once.
         composed: dict[tuple[int, int], Extent] = {}
         window = layer.op.window_of(operand, result.index)
         reaches: dict[str, Reach] = (

@@ -45,7 +45,7 @@ class Alignment:
     """The misaligned joins of a network.
 
     `tables` are the fields of its values, one table, or one for each remainder of sizes on which
-    they depend (`fields_by_size`). Behind a misaligned join its first path is taken for the whole,
+    they depend (`field_tables`). Behind a misaligned join its first path is taken for the whole,
     so that one mistake is not told again at every later join.
     """
 

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note, Span
 from netloom.ir.declared import Reject
-from netloom.ir.dims import Dim, Size, Symbolic, evaluate, is_unwieldy, size, sizes
+from netloom.ir.dims import LARGEST, Dim, Size, Symbolic, evaluate, is_unwieldy, size, sizes
 from netloom.ir.graph import Head, Layer, Scope, Value
 from netloom.ir.op import Op
 from netloom.ir.types import Type
@@ -12,7 +12,7 @@ from netloom.limits import Limits
 from netloom.ops.merge import GENERAL
 from netloom.passes.binding import Bound
 from netloom.passes.expansion import too_many_nodes
-from netloom.passes.expressions import LARGEST, POISON, Names, Poison, Poisoned
+from netloom.passes.expressions import POISON, Names, Poison, Poisoned
 from netloom.passes.modules import Definition, Module
 from netloom.passes.origins import origins, remedy
 from netloom.passes.scopes import OpenScope

@@ -1,7 +1,7 @@
 """Proves or refutes what a spec requires of its networks."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Note
@@ -10,7 +10,7 @@ from netloom.ir.dims import evaluate as evaluate_dim
 from netloom.ir.equality import Proved, Refuted
 from netloom.ir.field import Extent, Field, Fields, Varying, extent_words
 from netloom.ir.graph import Graph, Value
-from netloom.passes.admissible import admissible_sizes
+from netloom.passes.admissible import Admissible, admissible_sizes
 from netloom.passes.alignment import Alignment
 from netloom.passes.build import Built
 from netloom.passes.comparison import Each, compare
@@ -36,6 +36,10 @@ FACTS = ("params", "macs")
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
+Takes = Callable[[], Admissible | None]
+"""The sizes that a network takes, found once and only if some requirement needs them."""
+
+
 def check_contracts(
     built: Built,
     network: "Network",
@@ -51,17 +55,27 @@ def check_contracts(
     functions["aligned"] = lambda value: alignment.of(value) is None
     functions["params"] = lambda value: _made_by(value, costs).params
     functions["macs"] = lambda value: _made_by(value, costs).macs
-    graph = built.graph if built.sound else None
+    takes = cache(lambda: _admissible(built))
     for requirement in built.requirements:
         known = requirement.names
         names = Names(known.values, known.entry, functions, facts, known.limits)
         try:
-            _check(requirement, requirement.condition, names, alignment, graph, diagnostics)
+            _check(requirement, requirement.condition, names, alignment, takes, diagnostics)
         except Failed as failure:
             for diagnostic in failure.diagnostics:
                 diagnostics.report(diagnostic)
         except Poisoned:
             pass
+
+
+def _admissible(built: Built) -> Admissible | None:
+    """The sizes that a network takes; None where it has mistakes, or where no size will do."""
+    if not built.sound:
+        return None
+    try:
+        return admissible_sizes(built.graph)
+    except Failed:
+        return None  # which is told elsewhere
 
 
 def _facts(graph: Graph, costs: dict[Any, Cost]) -> dict[str, Any]:
@@ -74,15 +88,15 @@ def _check(
     condition: ast.Expression,
     names: Names,
     alignment: Alignment,
-    graph: Graph | None,
+    takes: Takes,
     diagnostics: Diagnostics,
 ) -> None:
     if isinstance(condition, ast.Chain) and condition.rest[0][0] == "and":
         for part in (condition.first, *(operand for _, operand in condition.rest)):
-            _check(requirement, part, names, alignment, graph, diagnostics)
+            _check(requirement, part, names, alignment, takes, diagnostics)
         return
     if isinstance(condition, ast.Chain) and condition.rest[0][0] in COMPARISONS:
-        _check_comparison(requirement, condition, names, graph, diagnostics)
+        _check_comparison(requirement, condition, names, takes, diagnostics)
         return
     holds = evaluate(condition, names)
     if not isinstance(holds, bool):
@@ -110,14 +124,14 @@ def _check_comparison(
     requirement: Requirement,
     condition: ast.Chain,
     names: Names,
-    graph: Graph | None,
+    takes: Takes,
     diagnostics: Diagnostics,
 ) -> None:
     (operator, operand), *_ = condition.rest
     left, right = evaluate(condition.first, names), evaluate(operand, names)
     verdict = compare(operator, left, right)
     if not isinstance(verdict, Proved):
-        verdict = _where_it_runs(operator, left, right, verdict, graph)
+        verdict = _where_it_runs(operator, left, right, verdict, takes())
     if isinstance(verdict, Proved):
         return
     source = condition.span.source.text
@@ -137,19 +151,15 @@ def _check_comparison(
 
 
 def _where_it_runs(
-    operator: str, left: Any, right: Any, verdict: Proved | Refuted | None, graph: Graph | None
+    operator: str, left: Any, right: Any, verdict: Proved | Refuted | None, found: Admissible | None
 ) -> Proved | Refuted | None:
     """The verdict for those sizes only at which the network can be run.
 
     Each size is counted from its smallest. A witness at which the network cannot be run, because of
     several sizes together, decides nothing.
     """
-    if graph is None:
+    if found is None:
         return verdict
-    try:
-        found = admissible_sizes(graph)
-    except Failed:
-        return verdict  # there are none, which is told elsewhere
     before = {name: bounds.minimum - 1 for name, bounds in found.bounds.items()}
     moved = {name: size(name) + number for name, number in before.items() if number}
     verdict = compare(operator, _at(left, moved), _at(right, moved))

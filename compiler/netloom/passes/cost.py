@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from netloom.ir.dims import Dim, Size, Symbolic, evaluate, sizes, summed
 from netloom.ir.graph import Graph, Layer
+from netloom.ir.op import Op
 
 
 class Cost:
@@ -28,9 +29,13 @@ def costs(graph: Graph, given: Mapping[str, int] | None = None) -> dict[Layer, C
             continue
         if macs not in for_one:
             for_one[macs] = evaluate(macs, known)
-        learned = sum(math.prod(p.shape) for p in params.values() if p.learned)
-        found[layer] = Cost(learned, for_one[macs])
+        found[layer] = Cost(learned(layer.op), for_one[macs])
     return found
+
+
+def learned(op: Op) -> int:
+    """The learned numbers that an operator owns."""
+    return sum(math.prod(each.shape) for each in op.params().values() if each.learned)
 
 
 def one_sample(graph: Graph) -> dict[str, int]:

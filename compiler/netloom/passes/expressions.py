@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from netloom.diagnostics import Diagnostic, Failed, Span, unknown_name
-from netloom.ir.dims import Dim, Symbolic, is_unwieldy
+from netloom.ir.dims import LARGEST, Dim, Symbolic, is_unwieldy
 from netloom.ir.equality import Proved
 from netloom.ir.graph import Value
 from netloom.ir.types import Shape, shape_text
@@ -15,9 +15,6 @@ from netloom.limits import DEFAULT, Limits
 from netloom.passes.comparison import compare
 from netloom.syntax import ast
 from netloom.syntax.record import Record
-
-LARGEST = 2**63 - 1
-
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 

@@ -15,7 +15,7 @@ Sizes = Mapping[str, Dim]
 
 MAXIMUM_CASES = 256
 
-MAXIMUM_PERIOD = 2_000
+LONGEST_PERIOD = 2_000
 """Sizes of a longer period are not tried one by one."""
 
 
@@ -73,7 +73,7 @@ def _cases(graph: Graph) -> dict[str, Sizes]:
     for name in sorted({each.name for pad in pads for each in sizes(pad)}):
         alone = [pad for pad in pads if {each.name for each in pad.sizes} == {name}]
         length = math.lcm(*(period(pad, name) for pad in alone))
-        alike = _alike(alone, name, length) if length <= MAXIMUM_PERIOD else []
+        alike = _alike(alone, name, length) if length <= LONGEST_PERIOD else []
         for same in alike:
             title = f"{name} = {', '.join(map(str, same[:2]))}, …"
             cases[title] = {name: length * (size(name) - 1) + same[0]}

@@ -1,13 +1,13 @@
 """Activation memory: what training keeps, and the peak of the exported graph; see docs/cost.md."""
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from netloom.ir.dims import Dim, Symbolic, evaluate, evaluate_to_int, product, size
+from netloom.ir.dims import Dim, evaluate, product, size
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.ir.types import DType
+from netloom.passes.admissible import admissible_sizes
 from netloom.passes.cost import one_sample, total_of
 
 BYTES: dict[DType, int] = {"float32": 4, "int64": 8, "bool": 1}
@@ -95,7 +95,8 @@ def _peaks(graph: Graph, values: dict[Value, Dim]) -> tuple[Peak, ...]:
         there = there + total_of(values[result] for result in layer.results)
         moments.setdefault(there, layer)
         there = there - total_of(values[value] for value in ending[layer])
-    return _largest(moments, _smallest_sizes(layers))
+    smallest = {name: each.minimum for name, each in admissible_sizes(graph).bounds.items()}
+    return _largest(moments, smallest)
 
 
 def _places(graph: Graph) -> dict[Value, Value]:
@@ -130,30 +131,3 @@ def _is_at_most(left: Dim, right: Dim) -> bool:
     if isinstance(difference, int):
         return difference >= 0
     return all(coefficient >= 0 for _, coefficient in difference.terms)
-
-
-LARGEST_SIZE = 2**40
-
-
-def _smallest_sizes(layers: list[Layer]) -> dict[str, int]:
-    """For each free size the smallest number at which no layer's result is empty.
-
-    A longer input never makes a result shorter, so the first number that does is found by halving.
-    Deep layers ask for the most and so come first.
-    """
-    found: dict[str, int] = {}
-    for layer in reversed(layers):
-        for dim in (dim for result in layer.results for dim in result.type.shape):
-            if isinstance(dim, Symbolic) and len(dim.sizes) == 1:
-                (only,) = dim.sizes
-                found[only.name] = _smallest(dim, only.name, found.get(only.name, 1))
-    return found
-
-
-def _smallest(dim: Symbolic, name: str, least: int) -> int:
-    def length(number: int) -> int:
-        return evaluate_to_int(dim, {name: number})
-
-    if length(least) >= 1:
-        return least
-    return bisect_left(range(LARGEST_SIZE), 1, lo=least, key=length)

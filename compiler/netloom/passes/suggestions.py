@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from netloom.diagnostics import Span
-from netloom.ir.dims import Dim, evaluate, number
+from netloom.ir.dims import Dim, evaluate, number, product
 from netloom.ir.field import Extent, Field
 from netloom.ir.graph import Graph, Layer, Value
 from netloom.ir.op import Op
@@ -21,7 +21,7 @@ from netloom.ops.conv import Conv, Deconv
 from netloom.ops.linear import Linear
 from netloom.ops.norm import BatchNorm
 from netloom.ops.pool import MaxPool
-from netloom.passes.cost import batch_size
+from netloom.passes.cost import learned, one_sample
 from netloom.passes.unread import LARGEST_MAP, unread_channels, unread_positions
 
 if TYPE_CHECKING:
@@ -93,17 +93,17 @@ def _smaller_kernels(graph: Graph) -> Iterator[Suggestion]:
         if top != left or top not in (0, times):
             continue
         stack = _stacked(op, times)
-        params = sum(_learned(each) for each in stack)
-        if params >= _learned(op):
+        params = sum(learned(each) for each in stack)
+        if params >= learned(op):
             continue
         macs = _for_one(graph, op.macs())
         saved = macs - sum((_for_one(graph, each.macs()) for each in stack), start=0)
-        share = 100 * (1 - params / _learned(op))
+        share = 100 * (1 - params / learned(op))
         message = (
             f"{times} convolutions of 3x3 see the same {height}x{width} pixels of what enters with "
-            f"{params:,} instead of {_learned(op):,} weights, {share:.0f} % fewer"
+            f"{params:,} instead of {learned(op):,} weights, {share:.0f} % fewer"
         )
-        fewer = _counted_once(layer, _learned(op) - params)
+        fewer = _counted_once(layer, learned(op) - params)
         yield Suggestion("smaller-kernels", layer, message, fewer, saved)
 
 
@@ -201,7 +201,7 @@ def _activations_before_pooling(graph: Graph) -> Iterator[Suggestion]:
         before, after = layer.results[0].type.shape[1:], reader.results[0].type.shape[1:]
         message = (
             f"`maxpool -> {layer.op.name}` gives the same as `{layer.op.name} -> maxpool`, and "
-            f"computes {_product(after)} instead of {_product(before)} elements"
+            f"computes {number(product(after))} instead of {number(product(before))} elements"
         )
         yield Suggestion("activation-before-pooling", layer, message)
 
@@ -237,7 +237,7 @@ def _linear_chains(graph: Graph) -> Iterator[Suggestion]:
             merged = Conv(**{**fields, "out": second.out, "bias": first.bias or second.bias})
         else:
             continue
-        before, after = _learned(first) + _learned(second), _learned(merged)
+        before, after = learned(first) + learned(second), learned(merged)
         if after < before:
             message = (
                 f"nothing stands between this and `{reader.name}`: together they compute what one "
@@ -291,7 +291,7 @@ def _unread_channels(network: "Network") -> Iterator[Suggestion]:
             continue  # another call's channels may be read
         if not isinstance(op, Conv | Linear) or (isinstance(op, Conv) and op.groups > 1):
             continue
-        params = unread * (_learned(op) // op.out)
+        params = unread * (learned(op) // op.out)
         macs = network.costs[layer].macs
         message = f"{unread} of its {op.out} channels are read by no head"
         saved = macs * unread // op.out
@@ -331,17 +331,5 @@ def _counted_once(layer: Layer, params: int) -> int:
     return params if layer.weights_of is layer else 0
 
 
-def _learned(op: Op) -> int:
-    return sum(math.prod(each.shape) for each in op.params().values() if each.learned)
-
-
 def _for_one(graph: Graph, macs: Dim) -> Dim:
-    batch = batch_size(graph)
-    return evaluate(macs, {batch.name: 1}) if batch else macs
-
-
-def _product(shape: tuple[Dim, ...]) -> str:
-    total: Dim = 1
-    for dim in shape:
-        total = total * dim
-    return number(total)
+    return evaluate(macs, one_sample(graph))
