@@ -9,6 +9,7 @@ import io
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from bench.rounds import print_ratios, ratios
 from netloom.compile import check_file
 from netloom.emit import onnx
 from netloom.emit.files import write_atomically
-from netloom.emit.onnx_wire import Chunk
+from netloom.emit.onnx.wire import Chunk
 from netloom.emit.torch import module
 
 SPEC = Path(__file__).parent / "resnet50.loom"
@@ -37,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
 
-        def write(chunks: list[Chunk]) -> None:
+        def write(chunks: Iterable[Chunk]) -> None:
             with (place / "netloom.onnx").open("wb") as file:
                 file.writelines(chunks)
 

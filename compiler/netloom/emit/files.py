@@ -3,33 +3,45 @@
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from netloom.diagnostics import Diagnostic, Failed
 
+Chunk = bytes | memoryview
 
-def write_atomically(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+
+def write_atomically(path: Path, chunks: Iterable[Chunk]) -> None:
     """Writes beside the target, flushes to the disk, renames; a file keeps its permissions.
 
     Raises `Failed` (E005) where the folder is missing, read-only or full; the target is then as it
     was before.
     """
-    temporary: str | None = None
+    write_together({path: chunks})
+
+
+def write_together(contents: Mapping[Path, Iterable[Chunk]]) -> None:
+    """The same for several files: only when all of them are on the disk is the first renamed."""
+    written: dict[Path, str] = {}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _permissions(path))
-        os.replace(temporary, path)
+        for path, chunks in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, written[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            with os.fdopen(descriptor, "wb") as file:
+                file.writelines(chunks)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(written[path], _permissions(path))
+        for path, temporary in list(written.items()):
+            os.replace(temporary, path)
+            del written[path]
     except OSError as problem:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         reason = (problem.strerror or type(problem).__name__).lower()
         raise Failed(Diagnostic("E005", f"cannot write `{path}`: {reason}")) from None
+    finally:
+        for temporary in written.values():
+            Path(temporary).unlink(missing_ok=True)
 
 
 def _permissions(path: Path) -> int:

@@ -4,18 +4,18 @@ Names are the layer's path and the parameter's own name, `stage2.basic1.conv2.we
 dict, in checkpoints and in the ONNX graph.
 """
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy
+from typing import TYPE_CHECKING, Any
 
 from netloom.diagnostics import Diagnostic, Failed
+from netloom.emit.checkpoint import Checkpoint
 from netloom.emit.names import state_key
-from netloom.extras import need
 from netloom.ir.graph import Graph
 from netloom.ir.op import Filled, Parameter
+
+if TYPE_CHECKING:
+    import numpy
 
 Weights = Mapping[str, "numpy.ndarray[Any, Any]"]
 
@@ -31,6 +31,10 @@ def expected(graph: Graph) -> dict[str, Parameter]:
 
 def initial(graph: Graph, seed: int = 0) -> Weights:
     """Untrained weights, drawn as PyTorch's layers draw theirs; equal for equal seeds."""
+    import zlib
+
+    import numpy
+
     weights = {}
     for name, parameter in expected(graph).items():
         if isinstance(parameter.initial, Filled):
@@ -44,34 +48,32 @@ def initial(graph: Graph, seed: int = 0) -> Weights:
     return weights
 
 
-def load(path: Path, graph: Graph) -> Weights:
-    """The weights in a safetensors file, checked against the network.
+def load(path: Path, graph: Graph) -> Checkpoint:
+    """The weights in a safetensors file, checked against the network; read when they are used.
 
     Raises `Failed`: E001 if there is no such file, E602 if it is none of that format, E603 with
-    every tensor that is missing, unknown or of another shape.
+    every tensor that is missing, unknown or of another shape or element type.
     """
-    safetensors = need("safetensors.numpy", "train")
-    if not path.is_file():
-        raise Failed(Diagnostic("E001", f"there is no file `{path}`"))
-    try:
-        found: Weights = safetensors.load_file(path)
-    except Exception as problem:  # the library's own error type is private
-        message = f"`{path}` is not a safetensors checkpoint: {problem}"
-        raise Failed(Diagnostic("E602", message)) from None
-    check_fit(found, graph, f"`{path}`")
-    return found
+    checkpoint = Checkpoint(path)
+    check_fit(checkpoint.tensors, graph, f"`{path}`")
+    return checkpoint
 
 
-def check_fit(found: Weights, graph: Graph, what: str) -> None:
-    """Refuses weights that are not those of the network, with every difference at once."""
+def check_fit(found: Mapping[str, Any], graph: Graph, what: str) -> None:
+    """Refuses weights that are not those of the network, with every difference at once.
+
+    What is found needs a `shape` and a `dtype` for each name.
+    """
     wanted = expected(graph)
     differences = []
     for name, parameter in wanted.items():
         if name not in found:
             differences.append(f"`{name}` is missing")
-        elif found[name].shape != parameter.shape:
+        elif tuple(found[name].shape) != parameter.shape:
             shapes = f"is {list(found[name].shape)}, not {list(parameter.shape)}"
             differences.append(f"`{name}` {shapes}")
+        elif str(found[name].dtype) != parameter.dtype:
+            differences.append(f"`{name}` is {found[name].dtype}, not {parameter.dtype}")
     differences += [f"`{name}` belongs to no layer" for name in found if name not in wanted]
     if not differences:
         return
