@@ -7,6 +7,7 @@ nn.Module without a word, `class` is no identifier, and `__x` would be mangled b
 import builtins
 import keyword
 import re
+from functools import lru_cache
 
 # dir(torch.nn.Module()), public names; a test compares. `check` must not import torch for it.
 MODULE_NAMES = frozenset(
@@ -38,6 +39,7 @@ RESERVED = MODULE_NAMES | set(keyword.kwlist) | set(keyword.softkwlist) | set(di
 RESERVED |= _IMPORTED | _LOCAL | _LIBRARY
 
 
+@lru_cache(maxsize=4096)
 def identifier(name: str) -> str:
     """The name as a Python attribute or variable; two names never become one."""
     if re.match("x*_", name):

@@ -79,12 +79,12 @@ class Program:
         self.tensors: dict[str, Tensor] = {}
         self.types: dict[str, Type] = {}
 
-    def users(self) -> dict[str, list[Step]]:
-        """The nodes that read each tensor, once for each time that they read it."""
-        found: dict[str, list[Step]] = {}
+    def uses(self) -> dict[str, int]:
+        """How often each tensor is read, by nodes or as a result of the whole."""
+        found = dict.fromkeys(self.outputs, 1)
         for step in self.steps:
             for name in step.inputs:
-                found.setdefault(name, []).append(step)
+                found[name] = found.get(name, 0) + 1
         return found
 
     def producers(self) -> dict[str, Step]:

@@ -7,6 +7,7 @@ are. The numbers of the fields are those of onnx.proto, which never change.
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from netloom.emit.onnx.program import Program, Step, Tensor
@@ -99,8 +100,12 @@ def _node(step: Step) -> bytes:
     )
 
 
+@lru_cache(maxsize=4096, typed=True)
 def _attribute(name: str, value: Any) -> bytes:
-    """An attribute by the type of its value; a tuple is a list of one kind of number or string."""
+    """An attribute by the type of its value; a tuple is a list of one kind of number or string.
+
+    Networks repeat few attributes many times.
+    """
     named = _text(1, name)
     match value:
         case int():  # and bool
@@ -141,6 +146,7 @@ def _number(number: int, value: int) -> bytes:
     return _tag(number, _VARINT) + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
 
 
+@lru_cache(maxsize=256)
 def _tag(number: int, kind: int) -> bytes:
     return _varint(number << 3 | kind)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def fold_batchnorm(program: Program) -> list[Change]:
     """Merges `BatchNormalization` nodes into the linear nodes before them."""
-    users, producers = program.users(), program.producers()
+    uses, producers = program.uses(), program.producers()
     removed: set[int] = set()
     merged: dict[tuple[str, ...], list[str]] = {}
     changes = []
@@ -36,7 +36,7 @@ def fold_batchnorm(program: Program) -> list[Change]:
         before = producers.get(step.inputs[0]) if step.op_type == "BatchNormalization" else None
         if before is None or not is_linear(program, before):
             continue
-        if len(users[step.inputs[0]]) > 1 or step.inputs[0] in program.outputs:
+        if uses[step.inputs[0]] > 1:
             continue
         if not all(name in program.tensors for name in step.inputs[1:]):
             continue

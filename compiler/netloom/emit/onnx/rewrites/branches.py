@@ -57,12 +57,12 @@ class _Sum:
 
 def merge_branches(program: Program) -> list[Change]:
     """Merges the linear terms of sums."""
-    users, producers = program.users(), program.producers()
+    uses, producers = program.uses(), program.producers()
     changes = []
     removed: set[int] = set()
     replaced: dict[int, list[Step]] = {}
-    for total in _sums(program, users, producers):
-        terms = [_term(program, name, users, producers) for name in total.terms]
+    for total in _sums(program, uses, producers):
+        terms = [_term(program, name, uses, producers) for name in total.terms]
         merged: list[Step] = []
         while group := max(_groups(program, terms), key=len, default=None):
             step = _merge(program, f"{total.root.name}/merged{len(merged) + 1}", group)
@@ -83,9 +83,7 @@ def merge_branches(program: Program) -> list[Change]:
     return changes
 
 
-def _sums(
-    program: Program, users: dict[str, list[Step]], producers: dict[str, Step]
-) -> Iterator[_Sum]:
+def _sums(program: Program, uses: dict[str, int], producers: dict[str, Step]) -> Iterator[_Sum]:
     """Every sum of the graph with all its terms."""
     inner = set()
     for step in reversed(program.steps):
@@ -98,8 +96,7 @@ def _sums(
             total.adds.append(add)
             for name in add.inputs:
                 below = producers.get(name)
-                alone = len(users[name]) == 1 and name not in program.outputs
-                if below is not None and below.op_type == "Add" and alone:
+                if below is not None and below.op_type == "Add" and uses[name] == 1:
                     inner.add(id(below))
                     pending.append(below)
                 else:
@@ -107,11 +104,9 @@ def _sums(
         yield total
 
 
-def _term(
-    program: Program, name: str, users: dict[str, list[Step]], producers: dict[str, Step]
-) -> _Term:
+def _term(program: Program, name: str, uses: dict[str, int], producers: dict[str, Step]) -> _Term:
     step = producers.get(name)
-    if step is None or len(users[name]) > 1 or name in program.outputs:
+    if step is None or uses[name] > 1:
         return _Term(name, name, None)
     if step.op_type in ("Conv", "Gemm") and is_linear(program, step):
         return _Term(name, step.inputs[0], step)
@@ -271,7 +266,7 @@ def _placed(weight: Tensor, starts: list[int], shape: tuple[int, ...]) -> "Array
     array = weight.array()
     taps = array.shape[2:]
     spatial = [slice(a, a + count) for a, count in zip(starts, taps, strict=True)]
-    placed[:, :, *spatial] = array  # type: ignore[index]
+    placed[:, :, *spatial] = array
     return placed
 
 
@@ -281,7 +276,7 @@ def _diagonal(factor: "Array | None", starts: list[int], shape: tuple[int, ...])
 
     placed = numpy.zeros(shape, "float32")
     channels = numpy.arange(shape[0])
-    placed[(channels, channels % shape[1], *starts)] = 1 if factor is None else factor
+    placed[(channels, channels % shape[1], *starts)] = 1 if factor is None else factor  # type: ignore[index]
     return placed
 
 

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 def merge_chains(program: Program) -> list[Change]:
     """Merges linear nodes into the linear nodes that alone read them."""
-    users, producers = program.users(), program.producers()
+    uses, producers = program.uses(), program.producers()
     removed: set[int] = set()
     changes = []
     for step in program.steps:
         before = producers.get(step.inputs[0]) if step.inputs else None
         if before is None or step.op_type != before.op_type:
             continue
-        if len(users[step.inputs[0]]) > 1 or step.inputs[0] in program.outputs:
+        if uses[step.inputs[0]] > 1:
             continue
         if not (is_linear(program, before) and is_linear(program, step)):
             continue

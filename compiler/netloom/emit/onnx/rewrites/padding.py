@@ -15,11 +15,11 @@ _DATA, _PADS, _VALUE, _AXES = range(4)
 
 def fold_padding(program: Program) -> list[Change]:
     """Merges `Pad` nodes into what reads them."""
-    users = program.users()
+    readers_of = _readers_of_pads(program)
     removed: set[int] = set()
     changes = []
     for step in program.steps:
-        readers = users.get(step.outputs[0], [])
+        readers = readers_of.get(step.outputs[0], [])
         pads = _zeros(program, step)
         if pads is None or not readers or step.outputs[0] in program.outputs:
             continue
@@ -33,6 +33,16 @@ def fold_padding(program: Program) -> list[Change]:
         changes.append(Change("padding", layers, f"{step.layers[-1]} into the padding of {into}"))
     program.steps = without(program.steps, removed)
     return changes
+
+
+def _readers_of_pads(program: Program) -> dict[str, list[Step]]:
+    """The nodes that read what each `Pad` makes, once for each time that they read it."""
+    found: dict[str, list[Step]] = {s.outputs[0]: [] for s in program.steps if s.op_type == "Pad"}
+    for step in program.steps if found else ():
+        for name in step.inputs:
+            if name in found:
+                found[name].append(step)
+    return found
 
 
 def _zeros(program: Program, step: Step) -> tuple[int, ...] | None:

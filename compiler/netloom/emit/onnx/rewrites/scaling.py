@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 
 def fold_scaling(program: Program) -> list[Change]:
     """Merges multiplications by a factor a channel into the linear nodes before them."""
-    users, producers = program.users(), program.producers()
+    uses, producers = program.uses(), program.producers()
     removed: set[int] = set()
     changes = []
     for step in program.steps:
         before = _scaled(program, step, producers)
-        if before is None or step.inputs[0] in program.outputs:
-            continue
-        if len(users[step.inputs[0]]) > 1:
+        if before is None or uses[step.inputs[0]] > 1:
             continue
         before.inputs[1:] = _merge(program, before, program.tensors[step.inputs[1]])
         before.outputs = step.outputs
