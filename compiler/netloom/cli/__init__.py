@@ -16,18 +16,14 @@ def main() -> NoReturn:
     gc.set_threshold(100_000)
     command, *arguments = sys.argv[1:] or [""]
     try:
-        if command == "check" and arguments and not any(each[:1] == "-" for each in arguments):
-            # To check plain paths needs no option parser, which would take longer than the check.
-            from netloom.cli.checking import check_all
-
-            code = check_all(arguments)
+        code = _without_option_parser(command, arguments)
+        if code is not None:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)  # there is nothing to tidy up, and taking the graphs down costs time
-        else:
-            from netloom.cli.app import run
+        from netloom.cli.app import run
 
-            code = run()
+        code = run()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
@@ -36,3 +32,17 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
+
+
+def _without_option_parser(command: str, arguments: list[str]) -> int | None:
+    """The exit code of what takes less time than loading an option parser; None for the rest."""
+    if command == "check" and arguments and not any(each[:1] == "-" for each in arguments):
+        from netloom.cli.checking import check_all
+
+        return check_all(arguments)
+    if command == "export" and "--no-verify" in arguments:
+        from netloom.cli.exporting import export_plainly, plain_arguments
+
+        plain = plain_arguments(arguments)
+        return None if plain is None else export_plainly(plain)
+    return None

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from netloom.cli.app import app, note, reporting
+from netloom.cli.app import app, reporting
 from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
-from netloom.diagnostics import Diagnostic, Failed
 
 
 @app.command()
@@ -22,29 +21,32 @@ def export(
     proof: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare it with PyTorch afterwards.")
     ] = True,
+    fold: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Merge layers where the result is the same.")
+    ] = True,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="List what was done to which layer.")
+    ] = False,
+    external: Annotated[
+        bool,
+        typer.Option("--external", help="Weights in NAME.data beside it; always beyond 2 GB."),
+    ] = False,
+    by_reference: Annotated[
+        bool,
+        typer.Option(
+            "--by-reference", help="Weights stay in the checkpoint; nothing is merged then."
+        ),
+    ] = False,
 ) -> None:
     """Export a trained network to ONNX and verify that it equals the trained one."""
-    from netloom.emit import onnx
-    from netloom.emit.files import write_atomically
-    from netloom.runtime.metadata import model_metadata
-    from netloom.runtime.trained import find
+    from netloom.cli.exporting import write
 
+    if external and by_reference:
+        raise typer.BadParameter("choose one of --external and --by-reference")
     with reporting():
-        trained = find(target, network, weights, set or ())
-        if trained.weights is None:
-            message = f"`{target}` is a spec, which has no trained weights"
-            help = "give a run's folder, or --weights; `netloom compile` emits an untrained model"
-            raise Failed(Diagnostic("E602", message, help=help))
-        metadata = model_metadata(
-            trained.spec,
-            trained.network,
-            trained.config.get("classes", ()),
-            trained.config.get("preprocessing"),
-            {key: trained.config[key] for key in ("data", "seed") if key in trained.config},
+        trained, path = write(
+            target, weights, out, network, set or (), fold, external, by_reference, explain
         )
-        path = out or trained.model_path
-        write_atomically(path, onnx.chunks(trained.graph, trained.weights, metadata))
-        note(f"wrote {path} ({path.stat().st_size:,} bytes)")
         if proof:
             from netloom.cli.verify import print_proof
             from netloom.runtime.verify import verify

@@ -1,10 +1,10 @@
 """Finding a network and its weights: a training run's folder, or a spec and a checkpoint."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from netloom.compile import Spec, check_file, chosen
 from netloom.diagnostics import Diagnostic, Failed
@@ -18,15 +18,14 @@ BEST_WEIGHTS = Path("checkpoints") / "best.safetensors"
 MODEL_FILE = "model.onnx"
 
 
-@dataclass(frozen=True)
-class Trained:
+class Trained(NamedTuple):
     """A network, its weights where there are some, and what its training run recorded."""
 
     spec: Spec
     network: str
     weights: Weights | None
     run: Path | None
-    config: dict[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def graph(self) -> Graph:

@@ -1,0 +1,72 @@
+"""Exporting a trained network: its model, written, and what was done to its layers."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from netloom.diagnostics import Diagnostic, Failed
+from netloom.emit import onnx
+from netloom.emit.onnx.files import write_model
+from netloom.emit.onnx.rewrites import Change
+from netloom.ir.graph import Graph
+from netloom.runtime.metadata import model_metadata
+from netloom.runtime.trained import Trained
+
+
+class Exported(NamedTuple):
+    """The files that were written, the model first; what was done, and the number of nodes left."""
+
+    files: list[Path]
+    changes: list[Change]
+    nodes: int
+
+
+def export_model(
+    trained: Trained,
+    path: Path,
+    fold: bool = True,
+    external: bool = False,
+    by_reference: bool = False,
+) -> Exported:
+    """Writes the model of a network with weights; the options are those of `write_model`.
+
+    Weights that are referred to are not calculated with, so nothing is folded then. Raises
+    `Failed`: E602 for a network without weights, and what `write_model` raises.
+    """
+    graph = trained.graph
+    if trained.weights is None:
+        message = f"network `{graph.name}` has no trained weights here"
+        help = "give a run's folder, or --weights; `netloom compile` emits an untrained model"
+        raise Failed(Diagnostic("E602", message, help=help))
+    program, changes = onnx.program(graph, trained.weights, fold and not by_reference)
+    files = write_model(path, program, metadata_of(trained), external, by_reference)
+    return Exported(files, [*left_out(graph), *changes], len(program.steps))
+
+
+def metadata_of(trained: Trained) -> dict[str, str]:
+    """What a model of this network says about itself."""
+    config = trained.config
+    return model_metadata(
+        trained.spec,
+        trained.network,
+        config.get("classes", ()),
+        config.get("preprocessing"),
+        {key: config[key] for key in ("data", "seed") if key in config},
+    )
+
+
+def left_out(graph: Graph) -> list[Change]:
+    """The layers that a model does not have because only training needs them."""
+    alive = graph.layers_in("infer")
+    ids = set(map(id, alive))
+    found = [
+        Change("left out", (layer.name,), f"{layer.name} acts in training only")
+        for layer in alive
+        if layer.op.identity_in_inference
+    ]
+    for head in graph.heads:
+        if head.mode == "train":
+            own = [each for each in graph.layers_for((head,)) if id(each) not in ids]
+            ids.update(map(id, own))
+            words = f"{head.name}, a head of training, with {len(own)} layers"
+            found.append(Change("left out", tuple(each.name for each in own), words))
+    return found
