@@ -1,5 +1,8 @@
 """Shared by all tests: golden files, and settings that make runs quick and repeatable."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,3 +41,16 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{name} differs; see --update-golden"
 
     return compare
+
+
+@pytest.fixture
+def netloom() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line in a process of its own."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "netloom", *map(str, arguments)]
+        # One thread each: tests run beside one another, and spinning threads would starve them.
+        environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+
+    return run

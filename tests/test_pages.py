@@ -97,6 +97,18 @@ def _other_model() -> None:
     assert _netloom("compile other.loom").returncode == 0
 
 
+def _weights_in_a_folder() -> None:
+    from safetensors.numpy import save_file
+
+    from netloom.compile import check_file
+    from netloom.emit.weights import initial
+
+    _lenet()
+    Path("runs").mkdir()
+    graph = check_file(Path("lenet.loom")).networks["lenet"].graph
+    save_file(dict(initial(graph)), "runs/lenet.safetensors")
+
+
 PREPARED: dict[str, Callable[[], None]] = {
     "E001": _lenet,
     "E002": _image_for_a_spec,
@@ -107,6 +119,7 @@ PREPARED: dict[str, Callable[[], None]] = {
     "E603": _other_weights,
     "E605": _model_and_pixels,
     "E606": _other_model,
+    "E617": _weights_in_a_folder,
 }
 
 

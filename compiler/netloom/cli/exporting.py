@@ -35,12 +35,15 @@ def plain_arguments(arguments: Sequence[str]) -> dict[str, Any] | None:
             name, value = _FLAGS[each]
             found[name] = value
         elif each in _NAMED:
-            found[_NAMED[each]] = next(rest, None)
+            found[_NAMED[each]] = next(rest, "")
         elif each.startswith("-") or "target" in found:
             return None
         else:
             found["target"] = each
-    return found if "target" in found and found.pop("verify", True) is False else None
+    contradicts = found.get("external") and found.get("by_reference")
+    if found.pop("verify", True) or "target" not in found or "" in found.values() or contradicts:
+        return None
+    return found
 
 
 def export_plainly(arguments: dict[str, Any]) -> int:

@@ -61,6 +61,7 @@ CODES: dict[str, str] = {
     "E606": "model-differs",
     "E607": "provider-missing",
     "E608": "several-networks",
+    "E617": "reference-outside",
     "W201": "unused-value",
     "W202": "misaligned-paths",
 }

@@ -90,7 +90,7 @@ def _tensors(path: str) -> dict[str, Stored]:
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (KeyError, TypeError, AttributeError) as problem:
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise _no_checkpoint(path, f"its header is damaged ({problem})") from None
     _check_extents(path, found, 8 + length, size)
     return found

@@ -14,10 +14,11 @@ from netloom.ir.receptive import fields_of
 from netloom.ir.types import Type
 from netloom.ir.window import Fold, Reach, SizedShift, Window
 from netloom.ops.operands import filled, of_rank
+from netloom.ops.padding import ZERO, Mode, pad_node
 
 _SPATIAL = Constant("int64", (2, 3))
 
-_ONNX_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}
+_ONNX_MODES: dict[str, Mode] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}
 
 
 class Pad(Op, name="pad"):
@@ -76,10 +77,8 @@ class Pad(Op, name="pad"):
         return Module(target, (sides,), (self.x,), function=function)
 
     def onnx(self) -> Node:
-        # The explicit axes keep ONNX Runtime from fusing the Pad into a pooling behind it.
-        pads = Constant("int64", (*self.before, *self.sides()[1]))
-        inputs = (self.x, pads, Constant("float32", 0.0), _SPATIAL)
-        return Node("Pad", inputs, {"mode": _ONNX_MODES[self.mode]})
+        before, after = self.sides()
+        return pad_node(self.x, before, after, mode=_ONNX_MODES[self.mode])
 
     def sides(self) -> tuple[Pair, Pair]:
         """The pixels before and after, as (height, width) each."""
@@ -124,9 +123,7 @@ class SamePad(Op, name="same_pad"):
     def onnx(self) -> tuple[Node, ...]:
         if all(isinstance(side, int) for sides in self._sides() for side in sides):
             (top, bottom), (left, right) = self._sides()
-            pads = Constant("int64", (top, left, bottom, right))  # type: ignore[arg-type]
-            inputs = (self.x, pads, Constant("float32", 0.0), _SPATIAL)
-            return (Node("Pad", inputs, {"mode": "constant"}),)
+            return (pad_node(self.x, (top, left), (bottom, right)),)  # type: ignore[arg-type]
         return self._computed_pads()
 
     def _computed_pads(self) -> tuple[Node, ...]:
@@ -134,7 +131,7 @@ class SamePad(Op, name="same_pad"):
         size, raised, steps, least = Local("size"), Local("raised"), Local("steps"), Local("least")
         covered, missing, total = Local("covered"), Local("missing"), Local("total")
         before, after, pads = Local("before"), Local("after"), Local("pads")
-        stride = Constant("int64", self.stride)
+        stride, none = Constant("int64", self.stride), Constant("int64", (0, 0))
         up = Constant("int64", tuple(each - 1 for each in self.stride))
         reach = tuple(e - s for e, s in zip(self._extents(), self.stride, strict=True))
         return (
@@ -144,11 +141,11 @@ class SamePad(Op, name="same_pad"):
             Node("Mul", (steps, stride), {}, (least,)),
             Node("Add", (least, Constant("int64", reach)), {}, (covered,)),
             Node("Sub", (covered, size), {}, (missing,)),
-            Node("Max", (missing, Constant("int64", (0, 0))), {}, (total,)),
+            Node("Max", (missing, none), {}, (total,)),
             Node("Div", (total, Constant("int64", (2, 2))), {}, (before,)),
             Node("Sub", (total, before), {}, (after,)),
-            Node("Concat", (before, after), {"axis": 0}, (pads,)),
-            Node("Pad", (self.x, pads, Constant("float32", 0.0), _SPATIAL), {"mode": "constant"}),
+            Node("Concat", (none, before, none, after), {"axis": 0}, (pads,)),
+            Node("Pad", (self.x, pads, ZERO), {"mode": "constant"}),
         )
 
     def _extents(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from netloom.ir.op import Op
 from netloom.ir.types import Type
 from netloom.ir.window import Reach, TransposedWindow, Window, windows
 from netloom.ops.operands import feature_map, filled, of_rank, same_shape
+from netloom.ops.padding import pad_node
 
 
 class MaxPool(Op, name="maxpool"):
@@ -82,10 +83,9 @@ class MaxPool(Op, name="maxpool"):
     def _behind_a_pad(self) -> tuple[Node, ...]:
         """For a dilated window in ceil mode: ONNX Runtime wants less padding than taps."""
         padded = Local("padded")
-        more = tuple(end - pad for end, pad in zip(_end_pads(self), self.pad, strict=True))
-        pads = Constant("int64", (0, 0, *more))
-        inputs = (self.x, pads, Constant("float32", -math.inf), _SPATIAL)
-        pad = Node("Pad", inputs, {"mode": "constant"}, (padded,))
+        down, right = (end - pad for end, pad in zip(_end_pads(self), self.pad, strict=True))
+        lowest = Constant("float32", -math.inf)
+        pad = pad_node(self.x, (0, 0), (down, right), padded, lowest)
         if not self.indices:
             return pad, self._pooling(padded, self.pad, (0,))
         flat, wide, row, column = Local("flat"), Local("wide"), Local("row"), Local("column")
@@ -147,17 +147,11 @@ class AvgPool(Op, name="avgpool"):
         }
         if not (self.ceil and self.count_pad and any(self.pad)):
             return Node("AveragePool", (self.x,), attributes)
-        # In PyTorch the padding counts, but what ceil mode adds beyond it does not. The explicit
-        # axes keep ONNX Runtime from fusing the Pad into the pool and losing that difference.
+        # In PyTorch the padding counts, but what ceil mode adds beyond it does not.
         padded = Local("padded")
         beyond = tuple(end - pad for end, pad in zip(_end_pads(self), self.pad, strict=True))
         return (
-            Node(
-                "Pad",
-                (self.x, Constant("int64", self.pad * 2), Constant("float32", 0.0), _SPATIAL),
-                {"mode": "constant"},
-                (padded,),
-            ),
+            pad_node(self.x, self.pad, self.pad, padded),
             Node("AveragePool", (padded,), {**attributes, "pads": (0, 0, *beyond)}),
         )
 
@@ -260,8 +254,6 @@ class Unpool(Op, name="unpool"):
 
 
 Pool = MaxPool | AvgPool
-
-_SPATIAL = Constant("int64", (2, 3))
 
 
 def _within_planes(x: Value | Local, flat: Local, output: int | Local) -> tuple[Node, Node, Node]:

@@ -34,7 +34,7 @@ def export_model(
     """
     graph = trained.graph
     if trained.weights is None:
-        message = f"network `{graph.name}` has no trained weights here"
+        message = f"`{trained.spec.source.name}` is a spec, which has no trained weights"
         help = "give a run's folder, or --weights; `netloom compile` emits an untrained model"
         raise Failed(Diagnostic("E602", message, help=help))
     program, changes = onnx.program(graph, trained.weights, fold and not by_reference)

@@ -10,7 +10,7 @@ A maximum is another matter: zeros may win, and the padding of `MaxPool` never d
 from netloom.emit.onnx.program import Program, Step, without
 from netloom.emit.onnx.rewrites.change import Change
 
-_DATA, _PADS, _VALUE, _AXES = range(4)
+_DATA, _PADS, _VALUE = range(3)
 
 
 def fold_padding(program: Program) -> list[Change]:
@@ -49,10 +49,13 @@ def _zeros(program: Program, step: Step) -> tuple[int, ...] | None:
     """The zeros that a step adds above, left, below and right, if that is what it does."""
     if step.op_type != "Pad" or step.attributes["mode"] != "constant":
         return None
-    pads, value, axes = (program.tensors.get(step.inputs[i]) for i in (_PADS, _VALUE, _AXES))
-    if pads is None or value is None or axes is None or value.array().item() != 0:
+    pads, value = (program.tensors.get(step.inputs[i]) for i in (_PADS, _VALUE))
+    if pads is None or value is None or value.array().item() != 0:
         return None
-    return tuple(pads.array().tolist()) if axes.array().tolist() == [2, 3] else None
+    if pads.array().min() < 0:
+        return None  # a negative padding takes pixels away, which zeros do not bring back
+    _, _, top, left, _, _, bottom, right = pads.array().tolist()
+    return top, left, bottom, right
 
 
 def _takes(reader: Step, name: str, pads: tuple[int, ...]) -> bool:
