@@ -1,4 +1,4 @@
-"""`make fuzz`: random networks in parallel; what the compiler states against what PyTorch says.
+"""`make fuzz`: random networks in parallel; what the compiler states and emits against PyTorch.
 
     python tests/fuzz.py NETS [SEED]
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from coverage_of_networks import coverage
+from emitted import emission_differences
 from generated import differences
 from generator.description import Net
 from generator.observation import observe
@@ -65,7 +66,7 @@ def compared(seed: int) -> Found:
 def _news(net: Net) -> list[str]:
     """The differences that are not known; a crash of either side is one, too."""
     try:
-        return differences(net, observe(net))
+        return differences(net, observe(net)) or emission_differences(net)
     except Exception as error:
         return [f"crash: {type(error).__name__}: {error}"]
 

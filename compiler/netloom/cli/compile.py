@@ -35,6 +35,9 @@ def compile(
         Stage | None, typer.Option(help="Print one stage on stdout and write no files.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the untrained weights.")] = 0,
+    fold: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Merge layers of the model, as export does.")
+    ] = True,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files of other origin.")
     ] = False,
@@ -53,12 +56,12 @@ def compile(
             return
         for name in names:
             if emit:
-                print(_stage(checked.networks[name], emit, seed), end="")
+                print(_stage(checked.networks[name], emit, seed, fold), end="")
             else:
-                _write(checked, name, out, seed, force)
+                _write(checked, name, out, seed, force, fold)
 
 
-def _stage(network: "Network", stage: Stage, seed: int) -> str:
+def _stage(network: "Network", stage: Stage, seed: int, fold: bool) -> str:
     from netloom.emit import stages, torch
 
     if stage is Stage.GRAPH:
@@ -69,10 +72,10 @@ def _stage(network: "Network", stage: Stage, seed: int) -> str:
         return torch.source(network.graph)
     from netloom.emit import onnx, weights
 
-    return onnx.text(network.graph, weights.initial(network.graph, seed)) + "\n"
+    return onnx.text(network.graph, weights.initial(network.graph, seed), fold) + "\n"
 
 
-def _write(spec: "Spec", name: str, out: Path, seed: int, force: bool) -> None:
+def _write(spec: "Spec", name: str, out: Path, seed: int, force: bool, fold: bool) -> None:
     from netloom.emit import onnx, torch
     from netloom.emit.files import write_atomically
     from netloom.emit.weights import initial
@@ -84,7 +87,7 @@ def _write(spec: "Spec", name: str, out: Path, seed: int, force: bool) -> None:
         _refuse_foreign(source_path, torch.MARK.encode())
         _refuse_foreign(model_path, b"netloom")
     write_atomically(source_path, [torch.source(graph).encode()])
-    chunks = onnx.chunks(graph, initial(graph, seed), model_metadata(spec, name))
+    chunks = onnx.chunks(graph, initial(graph, seed), model_metadata(spec, name), fold)
     write_atomically(model_path, chunks)
     note(f"wrote {source_path}")
     note(f"wrote {model_path} (untrained)")
