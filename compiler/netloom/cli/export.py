@@ -7,6 +7,16 @@ import typer
 
 from netloom.cli.app import app, note, reporting
 from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
+from netloom.cli.precision import (
+    CalibrationSamples,
+    Float16,
+    GateData,
+    Int8,
+    MaxDrop,
+    path_of,
+    print_lowered,
+    requested,
+)
 from netloom.diagnostics import Diagnostic, Failed
 
 
@@ -22,6 +32,11 @@ def export(
     proof: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Compare it with PyTorch afterwards.")
     ] = True,
+    fp16: Float16 = False,
+    int8: Int8 = False,
+    max_drop: MaxDrop = None,
+    calibration_samples: CalibrationSamples = None,
+    data: GateData = None,
 ) -> None:
     """Export a trained network to ONNX and verify that it equals the trained one."""
     from netloom.emit import onnx
@@ -29,6 +44,7 @@ def export(
     from netloom.runtime.metadata import model_metadata
     from netloom.runtime.trained import find
 
+    request = requested(fp16, int8, max_drop, calibration_samples, data)
     with reporting():
         trained = find(target, network, weights, set or ())
         if trained.weights is None:
@@ -43,9 +59,19 @@ def export(
             {key: trained.config[key] for key in ("data", "seed") if key in trained.config},
         )
         path = out or trained.model_path
-        write_atomically(path, onnx.chunks(trained.graph, trained.weights, metadata))
+        model = onnx.chunks(trained.graph, trained.weights, metadata)
+        if request:
+            from netloom.runtime.precision import lower
+
+            path = out or path_of(path, request)
+            lowered = lower(trained, b"".join(model), request)
+            model = [lowered.content]
+            print_lowered(lowered, path)
+        write_atomically(path, model)
         note(f"wrote {path} ({path.stat().st_size:,} bytes)")
-        if proof:
+        if request:  # once `verify` knows the precision, it can prove these models too
+            note(f"compared with float32 on {lowered.compared_on}, not with PyTorch")
+        elif proof:
             from netloom.cli.verify import print_proof
             from netloom.runtime.verify import verify
 

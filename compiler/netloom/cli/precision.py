@@ -80,8 +80,7 @@ def print_lowered(lowered: "Lowered", path: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{path} against float32, on {lowered.compared_on}"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     for heading in ("float32", lowered.precision, "allowed"):
         table.add_column(heading, justify="right")
@@ -93,6 +92,9 @@ def print_lowered(lowered: "Lowered", path: Path) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
+    console.print(
+        f"{path} against float32, on {lowered.compared_on}", markup=False, highlight=False
+    )
     console.print(table)
     for operator, nodes in lowered.stayed_float.items():
         shown = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
