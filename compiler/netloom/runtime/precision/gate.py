@@ -61,10 +61,11 @@ class Check(NamedTuple):
 
     def verdict(self) -> str:
         """What has become of the number, against what is allowed."""
+        if self.kind == "difference" and math.isinf(self.after):
+            return f"{self.name} is infinite: the output is not finite, or of other integers"
         if self.kind == "difference":
-            return (
-                f"{self.name} is {self.after_text} of the largest; {self.allowed_text} is allowed"
-            )
+            largest = f"{self.after_text} of the largest value"
+            return f"{self.name} is {largest}; {self.allowed_text} is allowed"
         verb = "falls" if self.after < self.before else "rises"
         change = f"{self.name} {verb} from {self.before_text} to {self.after_text}"
         percent = f"{100 * self.allowed:g}"

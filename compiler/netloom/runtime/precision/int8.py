@@ -106,19 +106,21 @@ class _Reader:
 
 
 def _stayed_float(model: ModelProto) -> dict[str, tuple[str, ...]]:
-    """The nodes that read or make floats which are not bytes of a scale."""
+    """The nodes that are no operator in int8, or read or make floats that are not quantised."""
     makers = {name: node for node in model.graph.node for name in node.output}
     results = float_results(model)
     floats = {*results, *(each.name for each in model.graph.input)}
-    bytes_ = {each.input[0] for each in model.graph.node if each.op_type == "QuantizeLinear"}
+    quantised_values = {
+        each.input[0] for each in model.graph.node if each.op_type == "QuantizeLinear"
+    }
     found: dict[str, list[str]] = {}
     for name, node in results.items():
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             continue
         reads = [each for each in node.input if each in floats]
-        are_bytes = all(
+        are_quantised = all(
             each in makers and makers[each].op_type == "DequantizeLinear" for each in reads
         )
-        if not (are_bytes and name in bytes_):
+        if not (are_quantised and name in quantised_values and node.op_type in OPERATORS):
             found.setdefault(node.op_type, []).append(node.name or name)
     return {operator: tuple(dict.fromkeys(names)) for operator, names in found.items()}

@@ -184,10 +184,12 @@ def _on_random_inputs(
 
 
 def _overflows(content: bytes, feeds: Iterable[dict[str, Array]]) -> tuple[str, ...]:
-    """Which values float16 cannot hold, the first ones, if that is what is wrong."""
-    found = list(float16.overflowing(content, feeds).items())[:3]
-    values = ", ".join(f"`{name}` reaches {peak:.1e}" for name, peak in found)
-    return (f"{values}, and float16 ends at {float16.LARGEST:.0f}",) if found else ()
+    """The first value that float16 cannot hold, if that is what is wrong."""
+    found = float16.overflowing(content, feeds)
+    if not found:
+        return ()
+    name, peak = next(iter(found.items()))
+    return (f"`{name}` reaches {peak:.1e}, and float16 ends at {float16.LARGEST:.0f}",)
 
 
 def _metadata(lowered: Lowered) -> dict[str, str]:
