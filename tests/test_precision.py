@@ -531,6 +531,16 @@ def test_without_a_metric_the_loss_is_compared() -> None:
     assert found.agreement["logits"] > 0.98
 
 
+def test_heads_that_no_metric_reads_must_stay_finite() -> None:
+    heads = "head wide = trunk -> linear(2)\n    head logits = trunk -> linear"
+    text = TRAINED.replace("head logits = linear", heads)
+    found = refused(of(text, wide=6e4), "float16", 1.0)
+    assert found.code == "E615"
+    assert found.message.startswith("the difference of `wide` is infinite")
+    assert found.help is not None
+    assert found.help.startswith("`wide` reaches ")
+
+
 def test_a_run_is_measured_on_its_own_data(network: Trained) -> None:
     found = find_with(network, data="digits?size=8")
     assert lowered(found, "int8").compared_on == "450 test samples of `digits?size=8`"

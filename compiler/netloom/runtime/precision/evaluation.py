@@ -52,11 +52,12 @@ class Evaluation(NamedTuple):
     """One model on the test data.
 
     `agreement` is by head: the share of its decisions, one for each label, that are those of the
-    first model.
+    first model. `broken` are the heads that are not finite where the first model's are.
     """
 
     measured: tuple[Measured, ...]
     agreement: dict[str, float]
+    broken: tuple[str, ...] = ()
 
 
 def evidence_for(trained: Trained, data: str | None) -> Evidence | None:
@@ -139,7 +140,7 @@ def _inputs(
     evidence: Evidence, indices: list[int], *, is_training: bool
 ) -> Iterator[dict[str, Array]]:
     samples = evidence.dataset.train if is_training else evidence.dataset.test
-    names = {value.name for value in _inputs_in_use(evidence.program.graph)}
+    names = [value.name for value in _inputs_in_use(evidence.program.graph)]
     for chosen in batches(indices, evidence.program.batch):
         drawn = [samples[index] for index in chosen]
         yield {name: numpy.stack([sample[name] for sample in drawn]) for name in names}
@@ -167,6 +168,7 @@ class _Tally:
         self.deciding = _deciding_heads(program)
         self.same = {head.name: 0 for head in self.deciding}
         self.decisions = {head.name: 0 for head in self.deciding}
+        self.broken: dict[str, None] = {}
 
     def add(self, batch: "Batch", outputs: Outputs, first: Outputs) -> None:
         """Counts the samples of a batch; `first` are the outputs of the first model."""
@@ -179,18 +181,22 @@ class _Tally:
             same = _decisions(outputs[head.name]) == _decisions(first[head.name])
             self.same[head.name] += int(same.sum())
             self.decisions[head.name] += same.size
+        for name, truth in first.items():
+            if numpy.isfinite(truth).all() and not numpy.isfinite(outputs[name]).all():
+                self.broken[name] = None
 
     def evaluation(self) -> Evaluation:
         """What it has come to."""
         agreement = {name: same / self.decisions[name] for name, same in self.same.items()}
         if not self.metrics:
-            return Evaluation((Measured("loss", self.loss / self.samples),), agreement)
+            loss = Measured("loss", self.loss / self.samples)
+            return Evaluation((loss,), agreement, tuple(self.broken))
         described = zip(self.program.metrics, self.program.metric_names, self.metrics, strict=True)
         measured = tuple(
             Measured(name, gathered.compute().item(), metric.higher_is_better, metric.is_share)
             for metric, name, gathered in described
         )
-        return Evaluation(measured, agreement)
+        return Evaluation(measured, agreement, tuple(self.broken))
 
     def _add_loss(self, tensors: Tensors, count: int) -> None:
         terms = self.program.evaluated_loss

@@ -81,13 +81,18 @@ class Check(NamedTuple):
 
 
 def checks(before: Evaluation, after: Sequence[Evaluation], allowed: float | None) -> list[Check]:
-    """Each metric of a float32 model beside the worst of several ways of running a lower one."""
+    """Each metric of a float32 model beside the worst of several ways of running a lower one.
+
+    A head that is no longer finite is a check of its own, whether or not a metric reads it.
+    """
     limit = ALLOWED_DROP if allowed is None else allowed
     columns = zip(before.measured, *(each.measured for each in after), strict=True)
-    return [
+    found = [
         max((_check(first, other, limit) for other in others), key=_badness)
         for first, *others in columns
     ]
+    broken = dict.fromkeys(name for each in after for name in each.broken)
+    return found + [_difference_check(name, math.inf, limit) for name in broken]
 
 
 def differences(
@@ -99,16 +104,18 @@ def differences(
     for before, after in outputs:
         for name, truth in before.items():
             found[name] = max(found.get(name, 0.0), _difference(truth, after[name]))
-    return [
-        Check(f"the difference of `{name}`", "difference", 0.0, each, each, limit)
-        for name, each in found.items()
-    ]
+    return [_difference_check(name, each, limit) for name, each in found.items()]
 
 
 def refusal(failed: Sequence[Check], notes: Sequence[str], help: str) -> Diagnostic:
     """What is told of a model that is too much worse (E615)."""
     message = "; ".join(check.verdict() for check in failed)
     return Diagnostic("E615", message, help="; ".join((*notes, help)))
+
+
+def _difference_check(head: str, difference: float, allowed: float) -> Check:
+    name = f"the difference of `{head}`"
+    return Check(name, "difference", 0.0, difference, difference, allowed)
 
 
 def _check(before: Measured, after: Measured, allowed: float) -> Check:
