@@ -265,6 +265,14 @@ def test_rounding_everywhere_is_what_pytorch_does_in_half_precision(network: Tra
     assert (found == found.astype("float16")).all()
 
 
+def test_rounding_everywhere_rounds_weights(network: Trained) -> None:
+    stand_in = onnx.load_from_string(float16.rounded_everywhere(exported(network)))
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in stand_in.graph.initializer]
+    floats = [array for array in arrays if array.dtype == "float32"]
+    assert floats
+    assert all((array == array.astype("float16")).all() for array in floats)
+
+
 def test_weights_that_float16_cannot_hold_are_refused() -> None:
     found = refused(of(UNTRAINED, wide=1e6), "float16")
     assert found.code == "E616"
@@ -288,11 +296,16 @@ def test_values_that_overflow_are_refused_and_named() -> None:
     assert "`y`" not in found.help
 
 
+PADS_WITH_INFINITY = "maxpool([4, 2], [3, 1], pad=[2, 1], dilation=[2, 3], ceil=true)"
+
+
 def test_bounds_may_be_larger_than_any_float16() -> None:
     trained = of(
-        "network net { input x: float32[N, 2, 8, 8]\n"
-        "head y = conv(3, 3) -> maxpool(3, stride=2, ceil=true) }"
+        "network net { input x: float32[N, 2, 16, 16]\n"
+        f"head y = conv(3, 3) -> {PADS_WITH_INFINITY} }}"
     )
+    constants = onnx.load_from_string(exported(trained)).graph.initializer
+    assert any(numpy.isinf(onnx.numpy_helper.to_array(each)).any() for each in constants)
     assert lowered(trained, "float16").checks[0].passes
 
 
@@ -334,6 +347,27 @@ def test_every_operator_in_float16(case: Any) -> None:
 # ---- int8
 
 
+def test_each_channel_of_a_weight_has_a_scale(network: Trained) -> None:
+    model = onnx.load_from_string(lowered(network, "int8").content)
+    scales = {each.name: list(each.dims) for each in model.graph.initializer}
+    assert scales["trunk.conv1.weight_scale"] == [8]
+    assert scales["trunk.conv2.weight_scale"] == [16]
+    assert scales["image_scale"] == []
+
+
+def test_calibration_takes_training_samples_always_the_same(network: Trained) -> None:
+    evidence = evaluation.evidence_for(network, None)
+    assert evidence is not None
+    first, second = (
+        numpy.concatenate([feed["image"] for feed in evaluation.calibration_inputs(evidence, 100)])
+        for _ in range(2)
+    )
+    assert len(first) == 100
+    assert (first == second).all()
+    tested = {image.tobytes() for image in test_digits()[0]}
+    assert not tested & {image.tobytes() for image in first}
+
+
 def test_it_says_what_stays_float32() -> None:
     trained = of(
         """network net {
@@ -364,7 +398,7 @@ def test_a_network_without_a_layer_for_int8_is_refused() -> None:
     [
         "conv(8, 3) -> relu -> avgpool(2) -> conv(4, 1)",  # its dilations, which int8 does not know
         "conv(8, 3) -> relu -> deconv(4, 2, stride=2, groups=2)",  # the quantiser cannot
-        "conv(8, 3) -> relu -> maxpool(3, stride=2, ceil=true) -> conv(4, 1)",  # pads with -inf
+        f"{PADS_WITH_INFINITY} -> conv(4, 1)",
         "conv(8, 3) -> relu -> upsample(2) -> conv(4, 3, groups=4)",
         "conv(8, 3) -> { sigmoid relu } -> mul",
     ],
@@ -505,7 +539,14 @@ def test_a_bad_quantisation_is_refused_with_its_numbers(network: Trained) -> Non
 def test_it_passes_where_everything_is_allowed(network: Trained) -> None:
     found = lowered(network, "int8", 1.0)
     assert found.checks[0].drop > 0.1
-    assert found.agreement["logits"] < 0.9
+    images, _ = test_digits()
+    truth = outputs(exported(network), {"image": images})["logits"].argmax(1)
+    equal = [
+        (outputs(found.content, {"image": images}, optimise)["logits"].argmax(1) == truth).mean()
+        for optimise in (False, True)
+    ]
+    assert found.agreement["logits"] == pytest.approx(min(equal))
+    assert min(equal) < 0.9
 
 
 def test_without_classes_the_metrics_are_compared() -> None:
