@@ -296,6 +296,12 @@ def test_values_that_overflow_are_refused_and_named() -> None:
     assert "`y`" not in found.help
 
 
+def test_an_input_of_training_only_is_not_fed() -> None:
+    text = UNTRAINED.replace("    wide = ", "    input extra: float32[N, 5]\n    wide = x -> ")
+    text = text.replace("linear(3)", "linear(3)\n    train head early = extra -> linear(2)")
+    assert refused(of(text, wide=4e4, y=1e-4), "float16").code == "E615"
+
+
 PADS_WITH_INFINITY = "maxpool([4, 2], [3, 1], pad=[2, 1], dilation=[2, 3], ceil=true)"
 
 
@@ -379,9 +385,7 @@ def test_it_says_what_stays_float32() -> None:
             head p = softmax
         }"""
     )
-    feeds = evaluation.random_inputs(trained.graph)
-    images = ({"image": feed["image"]} for feed in feeds)
-    found = int8.quantised(exported(trained), images)
+    found = int8.quantised(exported(trained), evaluation.random_inputs(trained.graph))
     assert found.stayed_float == {"Tanh": ("a.tanh1",), "Softmax": ("p",)}
 
 
@@ -431,11 +435,7 @@ def test_no_files_stay_behind(
 def test_every_operator_in_int8(case: Any) -> None:
     """Near float32 where it can be int8; indices may be others, where bytes are equal."""
     trained = of(case.text)
-    session = onnxruntime.InferenceSession(exported(trained), None, ["CPUExecutionProvider"])
-    taken = [each.name for each in session.get_inputs()]
-    feeds = [
-        {name: feed[name] for name in taken} for feed in evaluation.random_inputs(trained.graph)
-    ]
+    feeds = list(evaluation.random_inputs(trained.graph))
     try:
         content = int8.quantised(exported(trained), feeds).content
     except Failed:

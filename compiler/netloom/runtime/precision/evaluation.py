@@ -117,7 +117,7 @@ def random_inputs(graph: Graph, seed: int = 0) -> Iterator[dict[str, Array]]:
                 if value.type.dtype == "float32"
                 else generator.integers(0, 2, _shape(value, sizes)).astype(value.type.dtype)
             )
-            for value in graph.inputs
+            for value in _inputs_in_use(graph)
         }
 
 

@@ -72,9 +72,10 @@ class _Conversion(NamedTuple):
 
 
 class _Comparison(NamedTuple):
-    """Both models, fed alike."""
+    """Both models, fed alike; `feeds` are the inputs once more."""
 
     compared_on: str
+    feeds: Iterable[dict[str, Array]]
     checks: list[Check]
     agreement: dict[str, float]
 
@@ -93,14 +94,9 @@ def lower(trained: Trained, content: bytes, request: Request) -> Lowered:
         conversion = _float16(content)
     if evidence and evidence.measures:
         comparison = _on_test_data(content, conversion, evidence, request.allowed)
-        feeds: Iterable[dict[str, Array]] = evaluation.test_inputs(evidence)
     else:
         comparison = _on_random_inputs(trained, content, conversion, request.allowed)
-        feeds = evaluation.random_inputs(trained.graph)
-    failed = [check for check in comparison.checks if not check.passes]
-    if failed:
-        notes = _overflows(content, feeds) if request.precision == "float16" else ()
-        raise Failed(gate.refusal(failed, notes, _WAYS_OUT[request.precision]))
+    _refuse_if_worse(comparison, content, request.precision)
     lowered = Lowered(
         conversion.content,
         request.precision,
@@ -154,6 +150,13 @@ def _needed(evidence: Evidence | None, trained: Trained) -> Evidence:
     raise Failed(Diagnostic("E616", message, help=help))
 
 
+def _refuse_if_worse(comparison: _Comparison, content: bytes, precision: Precision) -> None:
+    failed = [check for check in comparison.checks if not check.passes]
+    if failed:
+        notes = _overflows(content, comparison.feeds) if precision == "float16" else ()
+        raise Failed(gate.refusal(failed, notes, _WAYS_OUT[precision]))
+
+
 def _sessions(content: bytes, conversion: _Conversion) -> list[Any]:
     """The float32 model, then each way in which the lower one may be run; the worst counts."""
     lower = conversion.content
@@ -168,19 +171,24 @@ def _on_test_data(
     before, *after = evaluation.evaluations(evidence, _sessions(content, conversion))
     agreement = {name: min(each.agreement[name] for each in after) for name in before.agreement}
     count = len(evidence.dataset.test)
-    compared_on = f"{count} test samples of `{evidence.data.text}`"
-    return _Comparison(compared_on, gate.checks(before, after, allowed), agreement)
+    return _Comparison(
+        f"{count} test samples of `{evidence.data.text}`",
+        evaluation.test_inputs(evidence),
+        gate.checks(before, after, allowed),
+        agreement,
+    )
 
 
 def _on_random_inputs(
     trained: Trained, content: bytes, conversion: _Conversion, allowed: float | None
 ) -> _Comparison:
     float32, *others = _sessions(content, conversion)
+    feeds = list(evaluation.random_inputs(trained.graph))
     pairs = []
-    for inputs in evaluation.random_inputs(trained.graph):
+    for inputs in feeds:
         before = evaluation.outputs_of(float32, inputs)
         pairs += [(before, evaluation.outputs_of(other, inputs)) for other in others]
-    return _Comparison("random inputs", gate.differences(pairs, allowed), {})
+    return _Comparison("random inputs", feeds, gate.differences(pairs, allowed), {})
 
 
 def _overflows(content: bytes, feeds: Iterable[dict[str, Array]]) -> tuple[str, ...]:
