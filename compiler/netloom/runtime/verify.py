@@ -4,7 +4,6 @@ PyTorch in float64 is the oracle. PyTorch in the precision of the model shows ho
 difference is rounding; ONNX Runtime is run with its optimiser off and on, in a process of its own.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +15,17 @@ from netloom.emit.weights import Weights
 from netloom.ir.graph import Graph
 from netloom.runtime.proof.cases import Case, Cases, Sizes, cases, draw
 from netloom.runtime.proof.interface import check_interface
-from netloom.runtime.proof.isolated import Interface, IsolatedRuntime, Limits
+from netloom.runtime.proof.isolated import Interface, IsolatedRuntime
 from netloom.runtime.proof.model_file import on_disk, read_model
 from netloom.runtime.proof.policy import (
     POLICIES,
+    Inputs,
     Policy,
     Precision,
     Verdict,
     error_of,
+    errors_json,
+    finite_or_none,
     is_constant,
     is_unchanged,
     judge,
@@ -43,7 +45,7 @@ class Comparison(NamedTuple):
 
     head: str
     sizes: Sizes
-    inputs: str
+    inputs: Inputs
     torch_error: float | None
     plain_error: float
     optimised_error: float
@@ -56,17 +58,11 @@ class Comparison(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data; an error is null where nothing could be compared."""
-        errors = {
-            "torch_error": self.torch_error,
-            "onnx_error": self.onnx_error,
-            "plain_error": self.plain_error,
-            "optimised_error": self.optimised_error,
-        }
         return {
             "head": self.head,
             "sizes": dict(self.sizes),
             "inputs": self.inputs,
-            **{name: finite_or_none(error) for name, error in errors.items()},
+            **errors_json(self.torch_error, self.plain_error, self.optimised_error),
             "same": self.verdict == "same",
             "verdict": self.verdict,
         }
@@ -107,15 +103,37 @@ class Proof(NamedTuple):
         """ONNX Runtime's largest error."""
         return max((each.onnx_error for each in self.comparisons), default=0.0)
 
+    @property
+    def worst_case(self) -> Case:
+        """The first case in which a head differs, or the first of all."""
+        different = [each for each in self.comparisons if each.verdict == "DIFFERENT"]
+        first = (*different, *self.comparisons)[0]
+        return Case(first.sizes, first.inputs)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        found = self.diagnostic()
+        return {
+            "ok": self.holds,
+            "precision": self.precision,
+            "torch_error": finite_or_none(self.torch_error),
+            "onnx_error": finite_or_none(self.onnx_error),
+            "comparisons": [each.as_json() for each in self.comparisons],
+            "left_out": [
+                {"sizes": dict(each.sizes), "inputs": each.inputs} for each in self.left_out
+            ],
+            "diagnostics": [found.as_json()] if found else [],
+        }
+
     def diagnostic(self) -> Diagnostic | None:
         """What is told of a proof that proves nothing (E614), although nothing differs."""
         if self.differs or not self.silent:
             return None
         heads = ", ".join(f"`{head}`" for head in self.silent)
-        message = f"nothing is proved of {heads}: no input changes the output"
+        message = f"nothing is proved of {heads}: the elements are nearly equal, or the same for all inputs"
         help = (
-            "give trained weights with `--weights`, or other random ones with `--seed`; does a "
-            "layer let nothing through, such as a softmax of one channel?"
+            "does a layer let nothing through, such as a softmax of one channel? if not, give other "
+            "weights, with `--weights` or `--seed`"
         )
         return Diagnostic("E614", message, help=help)
 
@@ -137,13 +155,15 @@ def verify(
     precision: Precision | None = None,
     *,
     sizes: Sizes | None = None,
-    limits: Limits | None = None,
+    memory: int | None = None,
+    seconds: float | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Proof:
     """Compares a model with the network and weights that it is said to be.
 
     Several kinds of inputs at several sizes, or at the given numbers for free `sizes`. The bounds
-    are those of the `precision`, by default that of the model's weights.
+    are those of the `precision`, by default that of the model's weights. ONNX Runtime may take so
+    many bytes of `memory`, and `seconds` for each run; by default more than any sound model does.
 
     Raises `Failed`: E001 and E604 for what is no model, E605 if there are no sizes to try, E606 if
     the model has other inputs or outputs than the network or fails, and E613 if it brings ONNX
@@ -153,8 +173,8 @@ def verify(
         file = read_model(path)
         precision = precision or file.precision
         planned = planned_cases(graph, POLICIES[precision], sizes)
-        given = limits or ample(graph, file, planned.tried)
-        with IsolatedRuntime(given) as runtime:
+        limits = ample(graph, file, planned.tried, memory, seconds)
+        with IsolatedRuntime(limits) as runtime:
             interface = open_both(runtime, path)
             check_interface(interface, graph)
             module = EmittedModule(graph, weights, precision)
@@ -162,7 +182,7 @@ def verify(
             for index, case in enumerate(planned.tried):
                 if progress:
                     progress(f"comparing {index + 1} of {len(planned.tried)}: {case}")
-                inputs = draw(graph, case, precision, numpy.random.default_rng([seed, index]))
+                inputs = draw(graph, case, precision, seed)
                 trials.append(_trial(case, inputs, module, runtime, interface))
     compared = _compared(trials, POLICIES[precision])
     return Proof(compared, precision, planned.left_out, file.metadata)
@@ -206,9 +226,7 @@ def _compared(trials: Sequence[_Trial], policy: Policy) -> tuple[Comparison, ...
     )
 
 
-def _comparison(
-    head: str, trial: _Trial, trials: Sequence[_Trial], policy: Policy
-) -> Comparison:
+def _comparison(head: str, trial: _Trial, trials: Sequence[_Trial], policy: Policy) -> Comparison:
     truth, own, errors = trial.truth[head], trial.own[head], trial.errors[head]
     verdict = judge(policy, truth, own, errors, trial.case.inputs == "large")
     tells = not is_constant(policy, truth) and not _is_unmoved(head, trial, trials, policy)
@@ -226,14 +244,6 @@ def _is_unmoved(head: str, trial: _Trial, trials: Sequence[_Trial], policy: Poli
     others = [each for each in trials if each is not trial and each.case.sizes == trial.case.sizes]
     if others:
         return all(is_unchanged(policy, trial.truth[head], each.truth[head]) for each in others)
-    compared = [each for each in trials if each.case.sizes != trial.case.sizes and _has_twin(each, trials)]
-    return any(_is_unmoved(head, each, trials, policy) for each in compared)
-
-
-def _has_twin(trial: _Trial, trials: Sequence[_Trial]) -> bool:
-    return any(each is not trial and each.case.sizes == trial.case.sizes for each in trials)
-
-
-def finite_or_none(error: float | None) -> float | None:
-    """An error as JSON can write it."""
-    return error if error is not None and math.isfinite(error) else None
+    sizes = [each.case.sizes for each in trials]
+    twins = [each for each in trials if sizes.count(each.case.sizes) > 1]
+    return any(_is_unmoved(head, each, trials, policy) for each in twins)

@@ -1,11 +1,12 @@
 """What a proof tries: sizes, and inputs at each of them."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy
 
-from netloom.ir.dims import Dim, evaluate_to_int, product
+from netloom.ir.dims import Dim, Size, evaluate_to_int, product
 from netloom.ir.graph import Graph, Value
 from netloom.passes.admissible import admissible_sizes, is_prime, small_sizes
 from netloom.passes.cost import batch_size, total_of
@@ -48,9 +49,11 @@ def cases(graph: Graph, policy: Policy, given: Sizes | None = None) -> Cases:
 
     They come in order of what they tell, and are dropped from the end where they are too much work.
     """
-    sizes = [given] if given is not None else list(_sizes(graph))
+    sizes = list(_sizes(graph)) if not given else _with(graph, given)
     wanted = _in_order(sizes, policy)
-    tried, left_out, spent = [], [], 0.0
+    tried: list[Case] = []
+    left_out: list[Case] = []
+    spent = 0
     for case in wanted:
         cost = work(graph, case.sizes)
         if len(tried) < ALWAYS or spent + cost <= MACS:
@@ -72,11 +75,26 @@ def _in_order(sizes: list[Sizes], policy: Policy) -> list[Case]:
 
 def _sizes(graph: Graph) -> Iterator[Sizes]:
     """Small sizes with batches of 1 and 3, and larger ones with 2 where more than that is free."""
-    small = list(small_sizes(graph))
-    yield from small
     batch = batch_size(graph)
+    small = [_batch_first(sizes, batch) for sizes in small_sizes(graph)]
+    yield from small
     if small and any(not batch or name != batch.name for name in small[-1]):
         yield from _larger(graph, small[-1], batch.name if batch else None)
+
+
+def _batch_first(sizes: Sizes, batch: Size | None) -> Sizes:
+    return dict(sorted(sizes.items(), key=lambda item: not batch or item[0] != batch.name))
+
+
+def _with(graph: Graph, given: Sizes) -> list[Sizes]:
+    """Small sizes with those numbers put in that are given, as far as they can be run."""
+    found = admissible_sizes(graph)
+    sizes: list[Sizes] = []
+    for each in small_sizes(graph):
+        wanted = _batch_first({**each, **given}, batch_size(graph))
+        if found.contain(wanted) and wanted not in sizes:
+            sizes.append(wanted)
+    return sizes
 
 
 def _larger(graph: Graph, last: Sizes, batch: str | None) -> Iterator[Sizes]:
@@ -122,10 +140,9 @@ def _number(dim: Dim, sizes: Sizes) -> int:
     return evaluate_to_int(dim, sizes) if is_known else 0
 
 
-def draw(
-    graph: Graph, case: Case, precision: Precision, generator: numpy.random.Generator
-) -> dict[str, Array]:
+def draw(graph: Graph, case: Case, precision: Precision, seed: int) -> dict[str, Array]:
     """The inputs of a case by name; a float16 model is given numbers that it can hold."""
+    generator = numpy.random.default_rng([seed, zlib.crc32(str(case).encode())])
     inputs = {value.name: _drawn(value, case, generator) for value in graph.inputs}
     if precision != "float16":
         return inputs

@@ -1,6 +1,7 @@
 """Whether a model takes and gives what the network does."""
 
 from collections.abc import Iterable
+
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.ir.graph import Graph
 from netloom.ir.types import Type
@@ -12,7 +13,6 @@ TYPES = {
     "bool": ("tensor(bool)",),
 }
 """How ONNX Runtime writes the element types that a network's may have become."""
-
 
 
 def check_interface(interface: Interface, graph: Graph) -> None:

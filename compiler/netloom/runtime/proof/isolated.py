@@ -125,8 +125,7 @@ class IsolatedRuntime:
         """The answer to a request, which is waited for as long as the limits allow."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        late = []
-        timer = Timer(self._limits.seconds, lambda: (late.append(True), self._process.kill()))
+        timer = Timer(self._limits.seconds, self._process.kill)
         timer.start()
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -135,10 +134,11 @@ class IsolatedRuntime:
         except BrokenPipeError:
             line = ""
         finally:
+            was_late = timer.finished.is_set()
             timer.cancel()
         if not line:
             self._process.wait()
-            raise self._ended(bool(late), where)
+            raise self._ended(was_late, where)
         answer: dict[str, Any] = json.loads(line)
         if answer.get("lacks_memory"):
             raise self._lacks_memory(where)

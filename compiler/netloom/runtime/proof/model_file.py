@@ -104,7 +104,9 @@ def _require_plain_file(model: Path, name: str) -> None:
             raise ValueError
     except FileNotFoundError:
         message = f"the weights of `{model}` are in {name!r}, which is not beside it"
-        raise Failed(Diagnostic("E604", message, help="a model is moved with its data file")) from None
+        raise Failed(
+            Diagnostic("E604", message, help="a model is moved with its data file")
+        ) from None
     except (OSError, ValueError):
         message = f"`{model}` says that its weights are in {name!r}"
         help = "weights are in the model's file, or in a plain file beside it"

@@ -120,3 +120,19 @@ def is_unchanged(policy: Policy, truth: Array, other: Array) -> bool:
     if not is_floating(truth):
         return numpy.array_equal(truth, other)
     return error_of(other, truth) <= policy.tells_above
+
+
+def errors_json(own: float | None, plain: float, optimised: float) -> dict[str, float | None]:
+    """The errors of a comparison as JSON can write them: null where nothing could be compared."""
+    errors = {
+        "torch_error": own,
+        "onnx_error": max(plain, optimised),
+        "plain_error": plain,
+        "optimised_error": optimised,
+    }
+    return {name: finite_or_none(error) for name, error in errors.items()}
+
+
+def finite_or_none(error: float | None) -> float | None:
+    """A number that JSON has."""
+    return error if error is not None and math.isfinite(error) else None

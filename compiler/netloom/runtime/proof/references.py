@@ -1,7 +1,7 @@
 """PyTorch as the reference: the network in float64, and in the precision of the model."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy
 
@@ -12,9 +12,11 @@ from netloom.ir.graph import Graph
 from netloom.runtime.proof.policy import Precision
 
 if TYPE_CHECKING:
-    from torch import Tensor, dtype, nn
+    from torch import Tensor, nn
 
 Array = numpy.ndarray[Any, Any]
+
+TorchType = Literal["float64", "float32", "float16"]
 
 Outputs = dict[str, Array]
 
@@ -33,22 +35,23 @@ class EmittedModule:
     """The module that the compiler emits, with weights, in float64 and in another precision."""
 
     def __init__(self, graph: Graph, weights: Weights, precision: Precision) -> None:
-        torch = need("torch", "train")
+        need("torch", "train")
         self._head = graph.heads[0].name
         self._inputs = [value.name for value in graph.inputs]
         self._exact = _loaded(graph, weights).double()
         self._rounded = _loaded(graph, weights)
         if precision == "float16":
             self._rounded.half()
-        self._precisions = torch.float64, own_type(precision)
+        self._own_type = own_type(precision)
 
     def references(self, inputs: Mapping[str, Array]) -> References:
         """The heads by name, for inputs by name."""
-        exact, rounded = self._precisions
-        own = or_none(lambda: self._run(self._rounded, inputs, rounded))
-        return References(self._run(self._exact, inputs, exact), own)
+        own = or_none(lambda: self._run(self._rounded, inputs, self._own_type))
+        return References(self._run(self._exact, inputs, "float64"), own)
 
-    def _run(self, network: "nn.Module", inputs: Mapping[str, Array], precision: "dtype") -> Outputs:
+    def _run(
+        self, network: "nn.Module", inputs: Mapping[str, Array], precision: TorchType
+    ) -> Outputs:
         tensors = as_tensors(inputs, precision)
         with need("torch", "train").no_grad():
             given = network(*(tensors[name] for name in self._inputs))
@@ -86,18 +89,16 @@ def _writable(array: Array) -> Array:
     return whole if whole.flags.writeable else whole.copy()
 
 
-def own_type(precision: Precision) -> "dtype":
+def own_type(precision: Precision) -> TorchType:
     """The type in which PyTorch computes what is compared; it has no int8 of its own."""
-    torch = need("torch", "train")
-    found: dtype = torch.float16 if precision == "float16" else torch.float32
-    return found
+    return "float16" if precision == "float16" else "float32"
 
 
-def as_tensors(inputs: Mapping[str, Array], precision: "dtype") -> "dict[str, Tensor]":
+def as_tensors(inputs: Mapping[str, Array], precision: TorchType) -> "dict[str, Tensor]":
     """Inputs as tensors; floating-point ones in a precision."""
     torch = need("torch", "train")
     tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
     return {
-        name: tensor.to(precision) if tensor.is_floating_point() else tensor
+        name: tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }

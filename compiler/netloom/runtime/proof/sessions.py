@@ -37,14 +37,20 @@ def feeds(interface: Interface, inputs: Mapping[str, Array]) -> dict[str, Array]
     }
 
 
-def ample(graph: Graph, model: ModelFile, cases: Sequence[Case]) -> Limits:
-    """Limits that no sound model comes near: several times what two sessions take.
+def ample(
+    graph: Graph,
+    model: ModelFile,
+    cases: Sequence[Case],
+    memory: int | None = None,
+    seconds: float | None = None,
+) -> Limits:
+    """The limits that are given, else some that no sound model comes near.
 
     Measured: without a model the child takes 0.5 GiB of addresses. Each session holds the weights
     twice where it lays them out anew, and its arena grows by doubling. A tenth of a MAC in a
     nanosecond is slower than any machine that runs PyTorch.
     """
     activations = max((activation_bytes(graph, case.sizes) for case in cases), default=0)
-    memory = 4 * 2**30 + 10 * model.bytes + 10 * activations
     macs = max((work(graph, case.sizes) for case in cases), default=0)
-    return Limits(memory, 60 + macs / 1e8)
+    enough = 4 * 2**30 + 10 * model.bytes + 10 * activations
+    return Limits(memory or enough, seconds or 60 + macs / 1e8)
