@@ -159,7 +159,7 @@ class IsolatedRuntime:
     def _lacks_memory(self, where: str) -> Failed:
         most = f"{self._limits.memory / 2**30:.1f} GiB"
         message = f"ONNX Runtime needs more memory than the {most} that it is given ({where})"
-        help = "more is given with `--memory`, in GiB; the network itself needs much less"
+        help = "more is given with `--memory`, in GiB; or is this a model of another network?"
         return Failed(Diagnostic("E613", message, help=help))
 
 
