@@ -130,7 +130,7 @@ class Proof(NamedTuple):
         if self.differs or not self.silent:
             return None
         heads = ", ".join(f"`{head}`" for head in self.silent)
-        message = f"nothing is proved of {heads}: the elements are nearly equal, or the same for all inputs"
+        message = f"nothing is proved of {heads}: it hardly varies, or not with the inputs"
         help = (
             "does a layer let nothing through, such as a softmax of one channel? "
             "if not, give other weights, with `--weights` or `--seed`"

@@ -8,7 +8,7 @@ import numpy
 
 from netloom.ir.dims import Dim, Size, evaluate_to_int, product
 from netloom.ir.graph import Graph, Value
-from netloom.ops.region import Nms
+from netloom.ops.region import NonMaximumSuppression
 from netloom.passes.admissible import admissible_sizes, is_prime, small_sizes
 from netloom.passes.cost import batch_size, total_of
 from netloom.passes.memory import BYTES
@@ -161,7 +161,9 @@ def draw(graph: Graph, case: Case, precision: Precision, seed: int) -> dict[str,
 
 def _boxes(graph: Graph) -> set[str]:
     """The inputs that hold boxes; of one that ends before it begins each runtime thinks otherwise."""
-    taken = {id(layer.op.x) for layer in graph.layers if isinstance(layer.op, Nms)}
+    taken = {
+        id(layer.op.x) for layer in graph.layers if isinstance(layer.op, NonMaximumSuppression)
+    }
     return {value.name for value in graph.inputs if id(value) in taken}
 
 
