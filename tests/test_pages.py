@@ -107,6 +107,7 @@ PREPARED: dict[str, Callable[[], None]] = {
     "E603": _other_weights,
     "E605": _model_and_pixels,
     "E606": _other_model,
+    "E613": _lenet,
 }
 
 

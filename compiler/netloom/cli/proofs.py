@@ -60,7 +60,7 @@ def print_node_proof(proof: "NodeProof", precision: str) -> None:
         _say(f"and {len(different) - MOST_NODES} more behind them")
     _say(_node_verdict(proof, len(different)))
     if proof.absent:
-        _say(f"{len(proof.absent)} values are not in the model, because layers were joined")
+        _say(f"{len(proof.absent)} values of the network are not in the model")
 
 
 def _node_verdict(proof: "NodeProof", different: int) -> str:
@@ -89,7 +89,7 @@ def _table(precision: str, *words: str) -> "Table":
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in words:
         table.add_column(heading, overflow="fold")
-    for heading in (f"PyTorch\n{own}", "ONNX Runtime\nas it is", "ONNX Runtime\noptimised"):
+    for heading in (f"PyTorch\n{own}", "ONNX Runtime\noptimiser off", "ONNX Runtime\noptimiser on"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     return table

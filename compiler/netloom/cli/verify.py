@@ -46,7 +46,7 @@ def verify(
         float | None, typer.Option(help="GiB of memory for ONNX Runtime.", min=0.1)
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="Seconds for each run of ONNX Runtime.", min=0.1)
+        float | None, typer.Option(help="Seconds for each run of ONNX Runtime.", min=0.01)
     ] = None,
     json: Json = False,
 ) -> None:

@@ -132,8 +132,8 @@ class Proof(NamedTuple):
         heads = ", ".join(f"`{head}`" for head in self.silent)
         message = f"nothing is proved of {heads}: it hardly varies, or not with the inputs"
         help = (
-            "does a layer let nothing through, such as a softmax of one channel? "
-            "if not, give other weights, with `--weights` or `--seed`"
+            "does a layer let nothing through, such as a softmax of one channel?\n"
+            "if not, other weights help, with `--weights` or `--seed`"
         )
         return Diagnostic("E614", message, help=help)
 

@@ -9,7 +9,7 @@ import numpy
 from netloom.ir.dims import Dim, Size, evaluate_to_int, product
 from netloom.ir.graph import Graph, Value
 from netloom.ops.region import NonMaximumSuppression
-from netloom.passes.admissible import admissible_sizes, is_prime, small_sizes
+from netloom.passes.admissible import admissible_sizes, small_sizes
 from netloom.passes.cost import batch_size, total_of
 from netloom.passes.memory import BYTES
 from netloom.runtime.proof.policy import Inputs, Policy, Precision
@@ -102,22 +102,16 @@ def _with(graph: Graph, given: Sizes) -> list[Sizes]:
 
 
 def _larger(graph: Graph, last: Sizes, batch: str | None) -> Iterator[Sizes]:
-    """The first sizes that work, from primes beyond twice the last ones on."""
+    """The first sizes that work from twice the last ones on, so that there are even ones, too."""
     found = admissible_sizes(graph)
     for more in range(24):
         sizes = {
-            name: max(2, found.bounds[name].minimum) if name == batch else _prime(2 * size + more)
+            name: max(2, found.bounds[name].minimum) if name == batch else 2 * size + more
             for name, size in last.items()
         }
         if found.contain(sizes):
             yield sizes
             return
-
-
-def _prime(least: int) -> int:
-    while not is_prime(least):
-        least += 1
-    return least
 
 
 def sizes_words(sizes: Sizes) -> str:
@@ -160,10 +154,9 @@ def draw(graph: Graph, case: Case, precision: Precision, seed: int) -> dict[str,
 
 
 def _boxes(graph: Graph) -> set[str]:
-    """The inputs that hold boxes; of one that ends before it begins each runtime thinks otherwise."""
-    taken = {
-        id(layer.op.x) for layer in graph.layers if isinstance(layer.op, NonMaximumSuppression)
-    }
+    """The inputs that hold boxes; what one means that ends before it begins is nowhere defined."""
+    operators = [layer.op for layer in graph.layers]
+    taken = {id(each.x) for each in operators if isinstance(each, NonMaximumSuppression)}
     return {value.name for value in graph.inputs if id(value) in taken}
 
 

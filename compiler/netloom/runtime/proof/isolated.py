@@ -24,6 +24,10 @@ from netloom.runtime.proof import onnx_process
 Array = numpy.ndarray[Any, Any]
 
 
+NO_MEMORY = ("MemoryError", "bad_alloc", "Memory allocation still failed")
+"""What Python, C++ and OpenBLAS say last where there is not even enough to start with."""
+
+
 class Limits(NamedTuple):
     """What the child may take: bytes of address space, and seconds for each answer."""
 
@@ -62,7 +66,7 @@ class IsolatedRuntime:
         command = [sys.executable, "-P", str(Path(onnx_process.__file__).resolve())]
         command += [str(limits.memory), str(int(limits.seconds) + 1)]
         with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
             )
 
@@ -75,8 +79,8 @@ class IsolatedRuntime:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self.process.kill()
+        self.process.communicate()
         self._folder.cleanup()
 
     def open(
@@ -123,21 +127,21 @@ class IsolatedRuntime:
 
     def _ask(self, request: Mapping[str, Any], where: str) -> dict[str, Any]:
         """The answer to a request, which is waited for as long as the limits allow."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        timer = Timer(self._limits.seconds, self._process.kill)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        timer = Timer(self._limits.seconds, self.process.kill)
         timer.start()
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
         finally:
             was_late = timer.finished.is_set()
             timer.cancel()
         if not line:
-            self._process.wait()
+            self.process.wait()
             raise self._ended(was_late, where)
         answer: dict[str, Any] = json.loads(line)
         if answer.get("lacks_memory"):
@@ -151,9 +155,9 @@ class IsolatedRuntime:
             help = "more time is given with `--seconds`; or does the model contain an endless loop?"
             return Failed(Diagnostic("E613", message, help=help))
         last = self._errors.read_text(errors="replace").strip().splitlines()[-1:]
-        if any("MemoryError" in line or "bad_alloc" in line for line in last):
+        if any(words in line for line in last for words in NO_MEMORY):
             return self._lacks_memory(where)
-        message = f"ONNX Runtime crashed: {_ending(self._process.returncode)} ({where})"
+        message = f"ONNX Runtime crashed: {_ending(self.process.returncode)} ({where})"
         return Failed(Diagnostic("E613", message, help="\n".join(last) or None))
 
     def _lacks_memory(self, where: str) -> Failed:

@@ -26,6 +26,9 @@ def main() -> None:
     """Answers requests until stdin ends."""
     memory, seconds = map(int, sys.argv[1:])
     limit_memory(memory)
+    import numpy  # noqa: F401  what fails here has nothing to do with a request
+    import onnxruntime  # noqa: F401
+
     answers = _own_stdout()
     runtime = Runtime()
     for line in sys.stdin:
