@@ -74,12 +74,8 @@ def test_shared_weights_are_those_of_their_owner() -> None:
 
 def test_a_value_is_forgotten_after_its_last_use() -> None:
     """Otherwise a deep network would be held in memory as a whole."""
-    graph = built(
-        "network net { input x: float32[N, 3]\n repeat 5 { tanh }\n head out = relu }"
-    ).graph
-    interpreter = Interpreter(graph, {}, "float32")
-    import weakref
-
+    spec = "network net { input x: float32[N, 3]\n repeat 5 { tanh }\n head out = relu }"
+    interpreter = Interpreter(built(spec).graph, {}, "float32")
     kept = []
     for _, (result,) in interpreter.run({"x": numpy.ones((1, 3), "float32")}):
         kept.append(weakref.ref(result))

@@ -166,8 +166,8 @@ def test_without_limits_of_the_platform_there_is_still_a_child(tmp_path: Path) -
     path = saved(tmp_path, helper.make_node("Neg", ["x"], ["y"]))
     numpy.savez(tmp_path / "x.npz", ONE["x"])
     program = (
-        "import runpy, sys\nsys.modules['resource'] = None\n"
-        f"sys.argv = ['program', '1', '1']\nrunpy.run_path({onnx_process.__file__!r}, None, '__main__')"
+        "import runpy, sys\nsys.modules['resource'] = None\nsys.argv = ['program', '1', '1']\n"
+        f"runpy.run_path({onnx_process.__file__!r}, None, '__main__')"
     )
     found = subprocess.run(
         [sys.executable, "-c", program],
@@ -206,9 +206,5 @@ def test_a_model_that_fails_says_in_which_run(tmp_path: Path) -> None:
 def test_a_head_may_have_any_name() -> None:
     """`numpy.savez(file, file=array)` is an error."""
     graph = built("network net { input file: float32[N, 3]\n head arr_0 = linear(2) }").graph
-    weights = {
-        "arr_0.weight": numpy.ones((2, 3), "float32"),
-        "arr_0.bias": numpy.zeros(2, "float32"),
-    }
-    weights["arr_0.weight"][0] = -2
+    weights = randomised(graph)
     assert verify(graph, weights, emit_onnx.model_bytes(graph, weights)).holds

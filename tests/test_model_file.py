@@ -79,7 +79,8 @@ def _with_data(location: str) -> bytes:
     tensor = TensorProto(name="w", dims=[4], data_type=TensorProto.FLOAT)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=location)
-    return helper.make_model(helper.make_graph([], "g", [], [], [tensor])).SerializeToString()
+    model = helper.make_model(helper.make_graph([], "g", [], [], [tensor]))
+    return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize(

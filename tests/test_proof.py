@@ -191,7 +191,7 @@ def _in_half(model: onnx.ModelProto) -> bytes:
         tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
     for described in (*model.graph.input, *model.graph.output):
         described.type.tensor_type.elem_type = TensorProto.FLOAT16
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def test_a_quantised_model_is_reported_not_judged() -> None:
@@ -206,8 +206,8 @@ def test_a_quantised_model_is_reported_not_judged() -> None:
     first.input[0] = "coarse"
     model.graph.initializer.extend(
         [
-            numpy_helper.from_array(numpy.float32(0.3).reshape(()), "scale"),
-            numpy_helper.from_array(numpy.int8(0).reshape(()), "zero"),
+            numpy_helper.from_array(numpy.array(0.3, "float32"), "scale"),
+            numpy_helper.from_array(numpy.array(0, "int8"), "zero"),
         ]
     )
     nodes = [*coarse, *model.graph.node]

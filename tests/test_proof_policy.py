@@ -160,7 +160,7 @@ def test_large_inputs_find_what_others_do_not() -> None:
     model = onnx.load_from_string(emit_onnx.model_bytes(graph, weights))
     for tensor in model.graph.initializer:
         if numpy_helper.to_array(tensor).shape == () and numpy_helper.to_array(tensor) == 6:
-            tensor.CopyFrom(numpy_helper.from_array(numpy.float32(7).reshape(()), tensor.name))
+            tensor.CopyFrom(numpy_helper.from_array(numpy.array(7, "float32"), tensor.name))
     found = verify(graph, weights, model.SerializeToString())
     kinds = {each.inputs for each in found.comparisons if each.verdict == "DIFFERENT"}
     assert kinds == {"large"}

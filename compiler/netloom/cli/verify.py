@@ -1,7 +1,6 @@
 """`netloom verify`: does the exported model equal the trained network?"""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from netloom.runtime.verify import Proof
 
 PATIENCE = 2
-"""Seconds after which it is said what takes so long."""
+"""Seconds after which it is said how far the proof is."""
 
 
 @app.command()
@@ -72,7 +71,7 @@ def verify(
         subject = path or onnx.model_bytes(graph, used)
         sizes = given_sizes(size or (), [graph])
         most = int(memory * 2**30) if memory else None
-        progress = _patiently()
+        progress = _Patient()
         proof = compare(
             graph, used, subject, seed, sizes=sizes, memory=most, seconds=seconds, progress=progress
         )
@@ -94,15 +93,18 @@ def verify(
         raise typer.Exit(1)
 
 
-def _patiently() -> Callable[[str], None]:
-    """Tells progress, but not of what is quick."""
-    start = time.monotonic()
+class _Patient:
+    """Tells progress, but not of what is quick: from the first step on, at most every 2 s."""
 
-    def tell(text: str) -> None:
-        if time.monotonic() - start > PATIENCE:
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if self.last and now - self.last > PATIENCE:
             note(text)
-
-    return tell
+        if not self.last or now - self.last > PATIENCE:
+            self.last = now
 
 
 def _document(path: Path | None, proof: "Proof", nodes: "NodeProof | None") -> dict[str, Any]:

@@ -46,9 +46,8 @@ def ample(
 ) -> Limits:
     """The limits that are given, else some that no sound model comes near.
 
-    Measured: without a model the child takes 0.5 GiB of addresses. Each session holds the weights
-    twice where it lays them out anew, and its arena grows by doubling. A tenth of a MAC in a
-    nanosecond is slower than any machine that runs PyTorch.
+    Measured: LeNet takes 0.4 GiB of addresses, a U-Net of 118 MB 1.0 GiB, VGG-16 of 527 MB 2.3
+    GiB. Every machine that runs PyTorch does more than 100 million MACs a second.
     """
     activations = max((activation_bytes(graph, case.sizes) for case in cases), default=0)
     macs = max((work(graph, case.sizes) for case in cases), default=0)
