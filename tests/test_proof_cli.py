@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 import netloom.cli.verify  # noqa: F401  registers the command
@@ -18,7 +18,7 @@ from specimens import ROOT
 LENET = ROOT / "specs" / "lenet.loom"
 
 
-def verify(*arguments: str | Path) -> Result:
+def verify(*arguments: str | Path) -> Any:
     environment = {"COLUMNS": "80", "NO_COLOR": "1"}
     return CliRunner(env=environment).invoke(app, ["verify", *map(str, arguments)])
 
