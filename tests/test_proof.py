@@ -169,6 +169,24 @@ def test_an_output_that_does_not_depend_on_the_input_says_nothing() -> None:
     assert verify(graph, weights, emit_onnx.model_bytes(graph, other)).differs
 
 
+def test_an_output_of_equal_elements_says_nothing() -> None:
+    graph = built("network net { input x: float32[1, 4]\n head out = linear(2) }").graph
+    weights = dict(randomised(graph))
+    assert verify(graph, weights, emit_onnx.model_bytes(graph, weights)).holds
+    for name in weights:
+        weights[name][1] = weights[name][0]
+    assert verify(graph, weights, emit_onnx.model_bytes(graph, weights)).silent == ("out",)
+
+
+def test_boxes_end_behind_their_beginning() -> None:
+    """torchvision and ONNX Runtime do not agree on the others."""
+    graph = built(
+        "network net { input boxes: float32[r, 4]\n input scores: float32[r]\n"
+        " head kept = boxes -> nms(scores=scores, iou=0.1) }"
+    ).graph
+    assert verify(graph, {}, emit_onnx.model_bytes(graph, {})).holds
+
+
 def test_a_half_precision_model_is_known_by_its_weights() -> None:
     graph = built(net("conv(4, 3)", "N, 3, 8, 8")).graph
     weights = randomised(graph)

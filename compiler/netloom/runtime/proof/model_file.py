@@ -97,7 +97,7 @@ def read_model(path: Path) -> ModelFile:
 def _require_plain_file(model: Path, name: str) -> None:
     """Refuses what leads out of the model's folder: paths, links, devices, files of two names."""
     try:
-        if "/" in name or "\\" in name or "\0" in name:
+        if "/" in name or "\\" in name:
             raise ValueError
         status = (model.parent / name).lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
