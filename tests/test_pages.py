@@ -131,6 +131,7 @@ PREPARED: dict[str, Callable[[], None]] = {
     "E606": _other_model,
     "E617": _weights_in_a_folder,
     "E616": _weights_of_the_spec,
+    "E613": _lenet,
 }
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netloom.cli.app import app, note, reporting
+from netloom.cli.app import app, reporting
 from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
 from netloom.cli.precision import (
     CalibrationSamples,
@@ -100,11 +100,9 @@ def _prove(trained: "Trained", path: Path, request: "Request | None") -> None:
     from netloom.cli.verify import print_proof
     from netloom.runtime.verify import verify
 
-    if request:
-        note("its outputs were compared with those of the float32 model, not with PyTorch")
-        return
     assert trained.weights is not None
-    found = verify(trained.graph, trained.weights, path)
+    precision = request.precision if request else "float32"
+    found = verify(trained.graph, trained.weights, path, precision=precision)
     print_proof(found, path)
     if not found.holds:
         raise typer.Exit(1)

@@ -61,6 +61,8 @@ CODES: dict[str, str] = {
     "E606": "model-differs",
     "E607": "provider-missing",
     "E608": "several-networks",
+    "E613": "runtime-died",
+    "E614": "nothing-proved",
     "E615": "accuracy-falls",
     "E616": "no-lower-precision",
     "E617": "reference-outside",
