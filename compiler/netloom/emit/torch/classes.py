@@ -1,31 +1,23 @@
-"""Classes from bodies: instances of one structure share a class.
+"""Classes from families of calls: names, parameters, shapes for the reader.
 
-Two bodies have one structure if they differ in literals of their constructors only. A literal that
-all instances share stays; where they differ, the class takes a parameter. Which one is found by
-comparing the literal, over all instances, with the block's own parameters and the channels that
-enter it: `conv(4*ch, 1)` becomes `nn.Conv2d(in_channels, 4 * ch, 1)` because 4 * ch is right for
-every call that the spec makes, not because the text was translated.
+A literal that all instances share stays; where they differ, the class takes a parameter. Which one
+is found by comparing the literal, over all instances, with the block's own parameters and the
+channels that enter it: `conv(4*ch, 1)` becomes `nn.Conv2d(in_channels, 4 * ch, 1)` because 4 * ch
+is right for every call that the spec makes, not because the text was translated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.emit.names import class_name, identifier
 from netloom.emit.torch.body import Body
-from netloom.emit.torch.expressions import (
-    Code,
-    Expression,
-    Hole,
-    Invoke,
-    Keyword,
-    plain,
-    rewrite,
-)
-from netloom.emit.torch.forward import body_of_network, body_of_scope
+from netloom.emit.torch.expressions import Code, Hole, Invoke, Keyword, Several, plain
+from netloom.emit.torch.families import Family, families, own_name
+from netloom.emit.torch.forward import body_of_network
 from netloom.emit.torch.living import living
 from netloom.emit.torch.modules import class_scopes
-from netloom.emit.torch.parameters import known_arguments, settled_literal
+from netloom.emit.torch.parameters import Settling
 from netloom.emit.torch.shapes import shape_comment
 from netloom.ir.graph import Graph, Scope
 
@@ -62,11 +54,13 @@ def definitions(graph: Graph) -> list[Definition]:
     found: list[Definition] = []
     taken = {class_name(graph.name)}
     for level in _levels(scope):
-        for bodies in _groups([body_of_scope(each, made) for each in level]):
-            definition = _define(_fresh_name(bodies[0].scope, taken), bodies, made)
-            found.append(definition)
-    network = body_of_network(graph, scope, made)
-    found.append(_define(class_name(graph.name), [network], made))
+        classes = families(level, made)
+        names = _fresh_names(classes, taken)
+        found += [_define(names[id(each)], each, made) for each in classes]
+    body = body_of_network(graph, scope, made)
+    network = Family(body, [body], [{id(s.results[0]): s.results[0] for s in body.statements}])
+    network.settle()
+    found.append(_define(class_name(graph.name), network, made))
     return found
 
 
@@ -86,96 +80,51 @@ def _levels(network: Scope) -> list[list[Scope]]:
     return levels
 
 
-def _groups(bodies: Sequence[Body]) -> list[list[Body]]:
-    groups: dict[Any, list[Body]] = {}
-    for body in bodies:
-        groups.setdefault(_structure(body), []).append(body)
-    return list(groups.values())
+def _fresh_names(classes: Sequence[Family], taken: set[str]) -> dict[int, str]:
+    """A block's own name for its first class; others are told apart by number."""
+    names = {}
+    for family in classes:
+        name = own = own_name(family.body.scope)
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{own}{number}"
+        taken.add(name)
+        names[id(family)] = name
+    return names
 
 
-def _structure(body: Body) -> Any:
-    """Everything about a body but the literals of its constructors.
-
-    Two definitions may have one name, in two files or as a block and a named pipeline; they can
-    share a class if they have the same parameters.
-    """
-    scope = body.scope
-    return (
-        (_own_name(scope), scope.kind, *scope.arguments),
-        body.input_names,
-        tuple((name, _erased(expression)) for name, expression in body.attributes),
-        tuple((each.targets, each.expression, each.mode) for each in body.statements),
-        body.returned,
-    )
-
-
-def _erased(expression: Expression) -> Expression:
-    return rewrite(expression, lambda leaf: Hole(None, "") if isinstance(leaf, Hole) else leaf)
-
-
-def _own_name(scope: Scope) -> str:
-    """What to call the class of a scope: after its block, or after its path."""
-    if scope.kind == "iteration":
-        return class_name(scope.name.rpartition(".")[0].replace(".", "_"), "body")
-    return class_name(scope.block or scope.name.replace(".", "_"))
-
-
-def _fresh_name(scope: Scope, taken: set[str]) -> str:
-    """A block's own name; a second structure of it is told apart by its shortcut, or by number."""
-    name = _own_name(scope)
-    has_shortcut = any(step.label.startswith("shortcut") for step in scope.steps())
-    candidates = [name, f"{name}WithShortcut"] if has_shortcut else [name]
-    number = 1
-    while True:
-        for candidate in candidates:
-            if candidate not in taken:
-                taken.add(candidate)
-                return candidate
-        number += 1
-        candidates = [f"{name}{number}"]
-
-
-def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definition:
-    """Settles the literals of a group, and records how each instance constructs the class."""
-    definition = Definition(name, bodies[0], bodies)
-    known = known_arguments(bodies)
-    used: dict[str, tuple[Any, ...]] = {}
-    columns = zip(*(_holes(body) for body in bodies), strict=True)
-    settled: Iterator[Expression] = iter(
-        [settled_literal(column, known, used) for column in columns]
-    )
-    definition.body.attributes = [
-        (attribute, rewrite(e, lambda leaf: next(settled) if isinstance(leaf, Hole) else leaf))
-        for attribute, e in definition.body.attributes
-    ]
-    scope = bodies[0].scope
-    order = [each for each in known if each in used] + [each for each in used if each not in known]
-    order.sort(key=lambda each: each in scope.defaults)
-    for each in order:
-        default = plain(scope.defaults.get(each, Missing))
-        given = [*used[each], *([] if default is Missing else [default])]
-        types = " | ".join(sorted({_type_of(value) for value in given}))
-        definition.parameters.append(Parameter(identifier(each), types, default))
-    for index, body in enumerate(bodies):
-        made[id(body.scope)] = _construction(definition, order, [used[n][index] for n in order])
-    _comment(definition, {n: used[n] for n in order})
+def _define(name: str, family: Family, made: dict[int, Invoke]) -> Definition:
+    """The class of a family; `made` learns how each instance is constructed."""
+    definition = Definition(name, family.body, family.members)
+    definition.body.attributes = family.attributes
+    settling = family.settling
+    order = _order(settling, family.body.scope)
+    definition.parameters = [_parameter(each, settling, family.body.scope) for each in order]
+    for index, member in enumerate(family.members):
+        values = [settling.used[each][index] for each in order]
+        made[id(member.scope)] = _construction(definition, order, values)
+    _comment(definition, family, {each: settling.used[each] for each in order})
     return definition
 
 
-def _holes(body: Body) -> list[Hole]:
-    found: list[Hole] = []
+def _order(settling: Settling, scope: Scope) -> list[str]:
+    """The parameters: those of the spec first, in its order, and those with defaults last."""
+    order = [each for each in settling.known if each in settling.used] + settling.invented
+    return sorted(order, key=lambda each: each in scope.defaults)
 
-    def gather(leaf: Any) -> Any:
-        if isinstance(leaf, Hole):
-            found.append(leaf)
-        return leaf
 
-    for _, expression in body.attributes:
-        rewrite(expression, gather)
-    return found
+def _parameter(name: str, settling: Settling, scope: Scope) -> Parameter:
+    default = plain(scope.defaults.get(name, Missing))
+    given = [*settling.used[name], *([] if default is Missing else [default])]
+    types = " | ".join(sorted({_type_of(value) for value in given} - {""}))
+    return Parameter(identifier(name), types, default)
 
 
 def _type_of(value: Any) -> str:
+    """The type of a parameter in one call; an empty list does not tell."""
+    if isinstance(value, Several):
+        return f"list[{_type_of(value[0])}]" if value else ""
     if isinstance(value, tuple):
         return "tuple[int, int]" if len(set(value)) > 1 else "int"
     return type(value).__name__
@@ -195,19 +144,19 @@ def _construction(definition: Definition, order: list[str], values: list[Any]) -
     return Invoke(Code(definition.name), arguments, keywords)
 
 
-def _comment(definition: Definition, arguments: dict[str, tuple[Any, ...]]) -> None:
+def _comment(definition: Definition, family: Family, arguments: dict[str, tuple[Any, ...]]) -> None:
     """Shapes for the reader, in the words of the class."""
-    members = definition.members
+    members = family.members
     entries = [member.scope.entry for member in members]
-    for index, statement in enumerate(definition.body.statements):
-        if len(statement.results) > 1:
-            definition.comments.append(None)
-            continue
-        values = [member.statements[index].results[0] for member in members]
-        definition.comments.append(shape_comment(values, entries, arguments))
-    for position in range(len(definition.body.inputs)):
-        values = [member.inputs[position] for member in members]
-        definition.input_shapes.append(shape_comment(values, entries, arguments))
-    for position in range(len(definition.body.scope.results)):
-        values = [member.scope.results[position] for member in members]
-        definition.output_shapes.append(shape_comment(values, entries, arguments))
+    for statement in family.body.statements:
+        made = [values.get(id(statement.results[0])) for values in family.values]
+        known = [value for value in made if value]
+        is_one = len(statement.results) == 1 and len(known) == len(made)
+        comment = shape_comment(known, entries, arguments) if is_one else None
+        definition.comments.append(comment)
+    for position in range(len(family.body.inputs)):
+        taken = [member.inputs[position] for member in members]
+        definition.input_shapes.append(shape_comment(taken, entries, arguments))
+    for position in range(len(family.body.scope.results)):
+        given = [member.scope.results[position] for member in members]
+        definition.output_shapes.append(shape_comment(given, entries, arguments))
