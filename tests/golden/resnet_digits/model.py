@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Basic(nn.Module):
-    """Block `basic`: (N, in_channels, h, w) -> (N, ch, h//stride, w//stride)."""
+    """`basic`: (N, in_channels, h, w) -> (N, ch, h//stride, w//stride)."""
 
     def __init__(self, in_channels: int, ch: int, stride: int = 1) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Basic(nn.Module):
 
 
 class Stage(nn.Module):
-    """Block `stage`: (N, in_channels, h, w) -> (N, ch, h//stride, w//stride)."""
+    """`stage`: (N, in_channels, h, w) -> (N, ch, h//stride, w//stride)."""
 
     def __init__(self, in_channels: int, ch: int, stride: int = 1) -> None:
         super().__init__()

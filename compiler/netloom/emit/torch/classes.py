@@ -13,13 +13,13 @@ from typing import Any
 from netloom.emit.names import class_name, identifier
 from netloom.emit.torch.body import Body
 from netloom.emit.torch.expressions import Code, Hole, Invoke, Keyword, Several, plain
-from netloom.emit.torch.families import Family, families, own_name
+from netloom.emit.torch.families import Family, families
 from netloom.emit.torch.forward import body_of_network
 from netloom.emit.torch.living import living
 from netloom.emit.torch.modules import class_scopes
 from netloom.emit.torch.parameters import Settling
 from netloom.emit.torch.shapes import shape_comment
-from netloom.ir.graph import Graph, Scope
+from netloom.ir.graph import Graph, Scope, Value
 
 Missing = object()
 
@@ -53,10 +53,11 @@ def definitions(graph: Graph) -> list[Definition]:
     made: dict[int, Invoke] = {}
     found: list[Definition] = []
     taken = {class_name(graph.name)}
+    titles = _titles(scope)
     for level in _levels(scope):
-        classes = families(level, made)
-        names = _fresh_names(classes, taken)
-        found += [_define(names[id(each)], each, made) for each in classes]
+        for family in families(level, titles, made):
+            name = _fresh_name(titles[id(family.body.scope)], taken)
+            found.append(_define(name, family, made))
     body = body_of_network(graph, scope, made)
     network = Family(body, [body], [{id(s.results[0]): s.results[0] for s in body.statements}])
     network.settle()
@@ -64,34 +65,59 @@ def definitions(graph: Graph) -> list[Definition]:
     return found
 
 
+def _titles(network: Scope) -> dict[int, str]:
+    """What to call the class of each scope: after its block, or after its path inside of one."""
+    titles: dict[int, str] = {}
+
+    def walk(scope: Scope, path: str) -> None:
+        for step in scope.steps():
+            if not isinstance(step, Scope):
+                continue
+            inner = step.common or step
+            place = inner.block or "_".join(filter(None, (path, inner.label)))
+            if inner.kind == "iteration":
+                place = f"{path}_body"
+            titles[id(inner)] = class_name(place)
+            walk(inner, place)
+
+    walk(network, "")
+    return titles
+
+
 def _levels(network: Scope) -> list[list[Scope]]:
-    """The scopes that become classes, innermost first, all calls of equal nesting together."""
-    heights: dict[int, int] = {}
-    levels: list[list[Scope]] = []
-    for scope in class_scopes(network):
-        if scope.kind == "network":
-            continue
-        inner = [heights.get(id(each), -1) for each in class_scopes(scope) if each is not scope]
-        height = max(inner, default=-1) + 1
-        heights[id(scope)] = height
-        while len(levels) <= height:
-            levels.append([])
-        levels[height].append(scope)
-    return levels
+    """The scopes that become classes, innermost first; all calls of a block are in one level."""
+    scopes = [each for each in class_scopes(network) if each.kind != "network"]
+    calls: dict[tuple[bool, int], list[Scope]] = {}
+    for scope in scopes:
+        calls.setdefault(_definition(scope), []).append(scope)
+    heights: dict[tuple[bool, int], int] = {}
+
+    def height(scope: Scope) -> int:
+        key = _definition(scope)
+        if key not in heights:
+            inner = [one for call in calls[key] for one in class_scopes(call) if one is not call]
+            heights[key] = max((height(each) + 1 for each in inner), default=0)
+        return heights[key]
+
+    levels: dict[int, list[Scope]] = {}
+    for scope in scopes:
+        levels.setdefault(height(scope), []).append(scope)
+    return [levels[each] for each in sorted(levels)]
 
 
-def _fresh_names(classes: Sequence[Family], taken: set[str]) -> dict[int, str]:
-    """A block's own name for its first class; others are told apart by number."""
-    names = {}
-    for family in classes:
-        name = own = own_name(family.body.scope)
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{own}{number}"
-        taken.add(name)
-        names[id(family)] = name
-    return names
+def _definition(scope: Scope) -> tuple[bool, int]:
+    """What calls of one block have in common; a brace that is no call has itself."""
+    return (True, scope.definition) if scope.definition else (False, id(scope))
+
+
+def _fresh_name(title: str, taken: set[str]) -> str:
+    """A block's own name for its most frequent class; others are told apart by number."""
+    name, number = title, 1
+    while name in taken:
+        number += 1
+        name = f"{title}{number}"
+    taken.add(name)
+    return name
 
 
 def _define(name: str, family: Family, made: dict[int, Invoke]) -> Definition:
@@ -145,18 +171,34 @@ def _construction(definition: Definition, order: list[str], values: list[Any]) -
 
 
 def _comment(definition: Definition, family: Family, arguments: dict[str, tuple[Any, ...]]) -> None:
-    """Shapes for the reader, in the words of the class."""
-    members = family.members
-    entries = [member.scope.entry for member in members]
+    """Shapes for the reader, in the words of the class, that are right for all calls."""
+    scopes = [member.scope for member in family.members]
+    entries = _in_all_calls(scopes, [scope.entry for scope in scopes])
+    calls = [len(_in_all_calls([scope], [scope.entry])) for scope in scopes]
+    words = {
+        name: tuple(value for value, count in zip(vector, calls, strict=True) for _ in range(count))
+        for name, vector in arguments.items()
+    }
+
+    def shape(values: Sequence[Value | None]) -> str | None:
+        every = _in_all_calls(scopes, values)
+        known = [value for value in every if value]
+        fits = len(known) == len(every) == len(entries)
+        return shape_comment(known, entries, words) if fits else None
+
     for statement in family.body.statements:
         made = [values.get(id(statement.results[0])) for values in family.values]
-        known = [value for value in made if value]
-        is_one = len(statement.results) == 1 and len(known) == len(made)
-        comment = shape_comment(known, entries, arguments) if is_one else None
-        definition.comments.append(comment)
+        definition.comments.append(shape(made) if len(statement.results) == 1 else None)
     for position in range(len(family.body.inputs)):
-        taken = [member.inputs[position] for member in members]
-        definition.input_shapes.append(shape_comment(taken, entries, arguments))
+        taken = [member.inputs[position] for member in family.members]
+        definition.input_shapes.append(shape(taken))
     for position in range(len(family.body.scope.results)):
-        given = [member.scope.results[position] for member in members]
-        definition.output_shapes.append(shape_comment(given, entries, arguments))
+        definition.output_shapes.append(shape([scope.results[position] for scope in scopes]))
+
+
+def _in_all_calls(scopes: Sequence[Scope], values: Sequence[Value | None]) -> list[Value | None]:
+    """Values of some scopes; those of something that is called several times in all its calls."""
+    found: list[Value | None] = []
+    for scope, value in zip(scopes, values, strict=True):
+        found += scope.calls.get(id(value), (value,))
+    return found

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from netloom.emit.names import class_name
 from netloom.emit.torch.body import Body
 from netloom.emit.torch.expressions import Choice, Code, Expression, Hole, Invoke, Repeated, leaves
 from netloom.emit.torch.forward import body_of_scope
@@ -63,26 +62,28 @@ class Family:
         return Choice(present, self.settling.expression(first), self.settling.expression(second))
 
 
-def families(scopes: Sequence[Scope], made: Mapping[int, Invoke]) -> list[Family]:
-    """The classes of scopes of equal nesting; of a block, the most frequent one comes first."""
-    found: dict[Any, list[Family]] = {}
-    for bodies in _structures([body_of_scope(each, made) for each in scopes]):
-        for family in _of_one_structure(bodies):
-            scope = family.body.scope
-            key = (own_name(scope), scope.kind, *scope.arguments)
-            found.setdefault(key, []).append(family)
-    merged = [each for group in found.values() for each in _merged(group, made)]
-    order: dict[str, int] = {}
+def families(
+    scopes: Sequence[Scope], titles: Mapping[int, str], made: Mapping[int, Invoke]
+) -> list[Family]:
+    """The classes of scopes of equal nesting; of a block, the most frequent one comes first.
+
+    `titles` are what to call the class of each scope, by identity.
+    """
+    found: dict[str, list[Family]] = {}
     for scope in scopes:
-        order.setdefault(own_name(scope), len(order))
-    return sorted(merged, key=lambda each: (order[own_name(each.body.scope)], -len(each.members)))
-
-
-def own_name(scope: Scope) -> str:
-    """What to call the class of a scope: after its block, or after its path."""
-    if scope.kind == "iteration":
-        return class_name(scope.name.rpartition(".")[0].replace(".", "_"), "body")
-    return class_name(scope.block or scope.name.replace(".", "_"))
+        found.setdefault(titles[id(scope)], [])
+    groups: dict[Any, list[Body]] = {}
+    for scope in scopes:
+        key = (titles[id(scope)], scope.kind, *scope.arguments)
+        groups.setdefault(key, []).append(body_of_scope(scope, made))
+    for (title, *_), bodies in groups.items():
+        alike = [each for one in _structures(bodies) for each in _of_one_structure(one)]
+        found[title] += _merged(alike, made)
+    return [
+        family
+        for classes in found.values()
+        for family in sorted(classes, key=lambda each: -len(each.members))
+    ]
 
 
 def _structures(bodies: Sequence[Body]) -> list[list[Body]]:
@@ -98,9 +99,7 @@ def _structure(body: Body) -> Any:
     Two definitions may have one name, in two files or as a block and a named pipeline; they can
     share a class if they have the same parameters.
     """
-    scope = body.scope
     return (
-        (own_name(scope), scope.kind, *scope.arguments),
         body.input_names,
         tuple((name, erased(expression)) for name, expression in body.attributes),
         tuple((each.targets, each.expression, each.mode) for each in body.statements),

@@ -188,7 +188,8 @@ class Settling:
             return Hole(None, hole.role)
         if len(given) < len(values):  # where all have it a constant is meant, here a parameter is
             for name in hole.mentions:
-                if name in self.used and _equal(name, self.used[name], values):
+                if name in self.known and _equal(name, self.known[name], values):
+                    self.used[name] = self.known[name]
                     return Code(identifier(name))
         if all(_same(value, given[0]) for value in given):
             return Hole(given[0], hole.role, hole.mentions)
@@ -228,10 +229,10 @@ class Settling:
         return Code(identifier(name))
 
     def _fresh(self, role: str) -> str:
-        label, dot, short = role.rpartition(".")
-        fresh = short if dot and short in UNMISTAKABLE else role.replace(".", "_")
-        if dot and fresh == short and self._is_taken(short):
-            fresh = f"{label}_{short}"
+        """A free name after `conv1.out_channels`, or after another class's parameter."""
+        label, _, short = role.rpartition(".")
+        full = f"{label}_{short}" if label and not label[0].isdigit() else short
+        fresh = short if short in UNMISTAKABLE and not self._is_taken(short) else full
         while self._is_taken(fresh):
             fresh += "_"
         return fresh
@@ -292,8 +293,10 @@ class Settling:
         values = tuple(map(Several, rows))
         if self._loop is None:
             singular = hole.role.rpartition(".")[2]
-            variable = "each" if self._is_taken(singular) else identifier(singular)
-            name = self._fresh(f"{singular}s")
+            is_plural = singular.endswith("s")  # as `out_channels`
+            wanted = ("each", "each_one") if is_plural else (singular, "each", "each_one")
+            variable = identifier(next(name for name in wanted if not self._is_taken(name)))
+            name = self._fresh(singular if is_plural else f"{singular}s")
             self.used[name] = values
             self.lists.add(name)
             self._loop = _Loop(variable, name, values)
