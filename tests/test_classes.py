@@ -116,6 +116,19 @@ def test_layers_of_one_name_with_other_roles_are_kept_apart() -> None:
     }"""
     source = _source(block, "b(4, 1)\nb(6, 2)\nb(4, 3)\nb(6, 2)")
     assert _classes(source) == ["B", "B2", "Net"]
+    block = "block b(f: bool) { if f { conv(4, 1) }  conv(4, 5, pad=2) }"
+    assert _classes(_source(block, "b(true)\nb(false)")) == ["B", "B2", "Net"]
+
+
+def test_calls_that_read_other_values_are_kept_apart() -> None:
+    block = """block leaf { conv(4, 1) -> relu }
+    block b(f: bool) {
+        one = conv(4, 1)
+        two = in -> conv(4, 3, pad=1)
+        if f { one -> leaf } else { two -> leaf }
+        concat { in  one  two } -> conv(4, 1)
+    }"""
+    assert _classes(_source(block, "b(true)\nb(false)")) == ["Leaf", "B", "B2", "Net"]
 
 
 def test_iterations_that_grow_are_one_loop() -> None:

@@ -46,7 +46,7 @@ def embedding(full: Scope, call: Scope) -> Embedding | None:
         values[id(step.results[0])] = values[id(left)]
         without.add(id(step))
     pairs = zip(full.results, call.results, strict=True)
-    if waiting or any(values.get(id(one)) is not other for one, other in pairs):
+    if any(values.get(id(one)) is not other for one, other in pairs):
         return None
     return Embedding(values, frozenset(without))
 
