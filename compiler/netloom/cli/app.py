@@ -56,6 +56,7 @@ def run() -> int:
         explain_error,
         export,
         fmt,
+        import_weights,
         run,
         train,
         verify,

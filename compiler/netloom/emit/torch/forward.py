@@ -8,10 +8,12 @@ line, is written where it is used. Named values are variables of that name; the 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from netloom.emit.names import identifier
 from netloom.emit.torch.body import Body, Statement
 from netloom.emit.torch.expressions import (
+    Choice,
     Code,
     Expression,
     Hole,
@@ -32,14 +34,23 @@ from netloom.ir.graph import Graph, Layer, Line, Scope, Value
 Names = Mapping[int, str]
 """What the spec calls values, by their identity."""
 
+EVERY_SUM: Mapping[int, str] = MappingProxyType({})
+"""No sum of a body is optional."""
+
 NESTED_WIDTH = 64
 """A nested expression longer than this is taken apart."""
 
 
-def body_of_scope(scope: Scope, made: Mapping[int, Invoke]) -> Body:
-    """The body of a block call or another brace."""
+def body_of_scope(
+    scope: Scope, made: Mapping[int, Invoke], optional: Mapping[int, str] = EVERY_SUM
+) -> Body:
+    """The body of a block call or another brace.
+
+    `optional` are sums that not every instance of the class has, with the attribute that says so.
+    """
     inputs = inputs_of(scope)
-    writer = _BodyWriter(Body(scope, inputs), made, Counter(map(id, scope.results)))
+    uses = Counter(map(id, scope.results))
+    writer = _BodyWriter(Body(scope, inputs), made, uses, optional)
     writer.lines(scope)
     called = {id(value): name for name, value in scope.tensors.items()}
     names = [
@@ -56,7 +67,7 @@ def body_of_network(graph: Graph, scope: Scope, made: Mapping[int, Invoke]) -> B
     """The body of a network, of which `scope` is what lives, with the heads of each mode."""
     heads = graph.heads
     wanted = Counter(id(head.value) for head in heads)
-    writer = _BodyWriter(Body(scope, graph.inputs), made, wanted)
+    writer = _BodyWriter(Body(scope, graph.inputs), made, wanted, EVERY_SUM)
     writer.lines(scope)
     training = {id(layer) for layer in graph.module_layers(graph.heads_in("train"))}
     inference = {id(layer) for layer in graph.module_layers(graph.heads_in("infer"))}
@@ -84,6 +95,7 @@ class _BodyWriter:
     body: Body
     made: Mapping[int, Invoke]
     uses: Counter[int]
+    optional: Mapping[int, str]
     pending: dict[int, Expression] = field(default_factory=dict)
     attributes: dict[int, str] = field(default_factory=dict)
     made_attributes: set[str] = field(default_factory=set)
@@ -160,6 +172,8 @@ class _BodyWriter:
             return Invoke(Code(attribute), arguments), True
         call = step.op.torch()
         if isinstance(call, Function):
+            if id(step) in self.optional:
+                return self._optional_sum(call, self.optional[id(step)]), False
             return self._function(call), False
         if call.function:
             return self._function(call.function), False
@@ -177,6 +191,15 @@ class _BodyWriter:
             for name, option in call.options.items()
         )
         return Invoke(Code(call.name), arguments, keywords)
+
+    def _optional_sum(self, call: Function, attribute: str) -> Expression:
+        """`y + x if self.residual else y`."""
+        first, second = map(self._argument, call.arguments)
+        (made, _) = call.arguments
+        if not isinstance(first, Variable) and isinstance(made, Value):
+            self.body.statements.append(Statement(first, (made,)))
+            first = Variable(made)
+        return Choice(Code(f"self.{attribute}"), Infix("+", (first, second)), first)
 
     def _argument(self, given: object) -> Expression:
         if isinstance(given, Value):
