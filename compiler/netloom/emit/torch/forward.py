@@ -26,7 +26,14 @@ from netloom.emit.torch.expressions import (
     Variable,
     one_line,
 )
-from netloom.emit.torch.modules import arguments_of, attributes_of, chain, construct, inputs_of
+from netloom.emit.torch.modules import (
+    arguments_of,
+    attributes_of,
+    construct,
+    has_modules,
+    inputs_of,
+    is_list,
+)
 from netloom.emit.torch.variables import settle_names
 from netloom.ir.call import Call, Function, Module
 from netloom.ir.graph import Graph, Layer, Line, Scope, Value
@@ -112,8 +119,11 @@ class _BodyWriter:
                 self._step(step, later, _names_of(line) if step is line.steps[-1] else {})
 
     def _step(self, step: Layer | Scope, later: Counter[int], names: Names) -> None:
-        if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
-            self._unrolled(step, names)
+        if is_list(step):
+            label = self.attributes[id(step)]
+            if has_modules(step):
+                self.body.attributes.append((label, construct(step, self.made)))
+            self._unrolled(step, f"self.{label}", names)
             return
         attribute = self.attributes[id(step)]
         expression, has_attribute = self._applied(step, f"self.{attribute}")
@@ -122,16 +132,19 @@ class _BodyWriter:
             self.body.attributes.append((attribute, construct(step, self.made)))
         self._assign_or_keep(step, expression, later, names)
 
-    def _unrolled(self, repeat: Scope, names: Names) -> None:
-        """A repeat whose iterations read values from outside: called one after the other."""
-        label = self.attributes[id(repeat)]
-        self.body.attributes.append((label, construct(repeat, self.made)))
+    def _unrolled(self, repeat: Scope, attribute: str, names: Names) -> None:
+        """A repeat that is no chain of modules: its iterations are called one after the other."""
         steps = list(repeat.steps())
         for step in steps:
             self.uses.update(id(value) for value in _reads(step))
         for step in steps:
-            expression, _ = self._applied(step, f"self.{label}[{step.label}]")
-            self._assign_or_keep(step, expression, Counter(), names if step is steps[-1] else {})
+            own = f"{attribute}[{step.label}]"
+            named = names if step is steps[-1] else {}
+            if is_list(step):
+                self._unrolled(step, own, named)
+            else:
+                expression, _ = self._applied(step, own)
+                self._assign_or_keep(step, expression, Counter(), named)
 
     def _assign_or_keep(
         self,

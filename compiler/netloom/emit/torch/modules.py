@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from netloom.emit.names import identifier
 from netloom.emit.torch.expressions import (
@@ -148,8 +149,7 @@ def only_layer(scope: Scope) -> Layer | None:
 
 def _is_plain_module(step: Layer | Scope) -> bool:
     if isinstance(step, Scope):
-        is_list = step.kind == "repeat" and chain(step) is None
-        return len(step.results) == 1 and not is_list
+        return len(step.results) == 1 and not is_list(step)
     call = step.op.torch()
     return (
         isinstance(call, Module)
@@ -200,12 +200,28 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
     return Invoke(Code("nn.Sequential"), (Invoke(Code("OrderedDict"), (), named),))
 
 
+def has_modules(repeat: Scope) -> bool:
+    """Whether an iteration of a repeat is a module, not only a function."""
+    return any(map(_is_made, repeat.steps()))
+
+
+def _is_made(step: Layer | Scope) -> bool:
+    if is_list(step):
+        return has_modules(step)
+    return isinstance(step, Scope) or isinstance(step.op.torch(), Module)
+
+
+def is_list(step: Layer | Scope) -> TypeGuard[Scope]:
+    """Whether a step is a repeat that is no chain of modules, and so cannot be called itself."""
+    return isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None
+
+
 def _construct_repeat(repeat: Scope, made: Mapping[int, Invoke]) -> Expression:
     """A Sequential where each iteration runs on what the one before made, else a list.
 
-    An iteration that places nothing keeps its number, which the keys of the state dict contain.
+    An iteration that makes no module keeps its number, which the keys of the state dict contain.
     """
-    placed = {int(step.label): construct(step, made) for step in repeat.steps()}
+    placed = {int(step.label): construct(step, made) for step in repeat.steps() if _is_made(step)}
     nothing = Invoke(Code("nn.Identity"))
     items = tuple(placed.get(index, nothing) for index in range(max(placed) + 1))
     is_sequence = chain(repeat) is not None
