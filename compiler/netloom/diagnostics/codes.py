@@ -61,6 +61,8 @@ CODES: dict[str, str] = {
     "E606": "model-differs",
     "E607": "provider-missing",
     "E608": "several-networks",
+    "E611": "nothing-to-run",
+    "E612": "size-not-given",
     "E617": "reference-outside",
     "W201": "unused-value",
     "W202": "misaligned-paths",
