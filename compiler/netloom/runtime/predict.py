@@ -9,7 +9,7 @@ import numpy
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.runtime.inputs import Array, Reader, Sample
 from netloom.runtime.interface import Interface, interface_of
-from netloom.runtime.sessions import device_of
+from netloom.runtime.sessions import device_of, reason_in
 
 Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 
@@ -120,8 +120,7 @@ def _refused(
             yield from _predicted(run, [sample], interface, top)
         return
     (sample,) = group
-    reason = str(problem).split("\n", 1)[0]
-    message = f"ONNX Runtime cannot run the model on `{sample.source}`: {reason}"
+    message = f"ONNX Runtime cannot run the model on `{sample.source}`: {reason_in(problem)}"
     yield Refused(sample.source, Failed(Diagnostic("E605", message)))
 
 

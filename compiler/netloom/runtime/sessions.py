@@ -1,5 +1,6 @@
 """ONNX Runtime sessions, with a plain answer where a model or a provider cannot be had."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,22 +51,31 @@ def opened(
     replaced. Raises `Failed`: E001 and E604 for a file that is missing or no model, or whose
     weights lie where they must not, E607 if the device cannot be had.
     """
-    runtime = need("onnxruntime", "gpu")
-    runtime.set_default_logger_severity(4)  # what fails is told below, in our words
     not_taken: dict[str, str] = {}
-    outside = external_files(model)
     for each in ORDER[device]:
-        reason = hindrance(runtime, each)
-        session = None
-        if reason is None:
-            options = _options(runtime, optimise, threads)
-            session = _session(runtime, model, each, options, outside)
-        if session is not None and PROVIDERS[each] in session.get_providers():
+        session = session_or_reason(model, each, optimise, threads)
+        if not isinstance(session, str):
             return Opened(session, each, not_taken)
-        not_taken[each] = reason or missing_library(runtime, each)
+        not_taken[each] = session
     message = f"{WORDS[device]} was asked for and cannot be had: {not_taken[device]}"
     help = "`netloom doctor` shows what is there; `--device cpu` runs without it"
     raise Failed(Diagnostic("E607", message, help=help))
+
+
+def session_or_reason(
+    model: Path | bytes, device: str, optimise: bool = True, threads: int = 0
+) -> Any | str:
+    """A session on exactly this device, or why that cannot be had. Raises as `opened` does."""
+    runtime = need("onnxruntime", "gpu")
+    runtime.set_default_logger_severity(4)  # what fails is told in our words
+    outside = external_files(model)
+    reason = hindrance(runtime, device)
+    if reason:
+        return reason
+    session = _session(runtime, model, device, _options(runtime, optimise, threads), outside)
+    if session is None or PROVIDERS[device] not in session.get_providers():
+        return missing_library(runtime, device)
+    return session
 
 
 def device_of(session: Any) -> str:
@@ -93,6 +103,14 @@ def left_on_cpu(nodes: list[Placed]) -> str:
     """The operators that run on the CPU with their numbers: `2 MaxUnpool, 1 Shape`."""
     counts = Counter(node.operator for node in nodes if node.device == "cpu")
     return ", ".join(f"{count} {operator}" for operator, count in counts.most_common())
+
+
+def reason_in(problem: Exception) -> str:
+    """What ONNX Runtime says, without its own codes, paths and functions."""
+    text = str(problem).strip().split("\n", 1)[0] or type(problem).__name__
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^Load model from .*? failed:", "", text)
+    return re.sub(r"/onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z])", "", text)
 
 
 def _options(runtime: Any, optimise: bool, threads: int) -> Any:
@@ -126,6 +144,7 @@ def _session(
     except Exception as problem:  # ONNX Runtime raises a class of its own for each kind
         if device == "tensorrt" and type(problem) is RuntimeError:
             return None
-        reason = str(problem).splitlines()[0]
         what = f"`{model}`" if isinstance(model, Path) else "the model"
-        raise Failed(Diagnostic("E604", f"ONNX Runtime cannot load {what}: {reason}")) from None
+        message = f"ONNX Runtime cannot load {what}: {reason_in(problem)}"
+        help = "export it again; a model from elsewhere may need a newer ONNX Runtime"
+        raise Failed(Diagnostic("E604", message, help=help)) from None
