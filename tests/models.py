@@ -61,16 +61,16 @@ def digits(path: Path, external: bool = False) -> Path:
 def foreign(
     path: Path,
     inputs: Mapping[str, tuple[int, list[Any]]],
-    outputs: Mapping[str, tuple[int, list[Any]]],
+    outputs: Mapping[str, tuple[int, list[Any] | None]],
     nodes: list[onnx.NodeProto],
     **header: int,
 ) -> Path:
     """A model that netloom did not write: inputs and outputs by element type and shape."""
-    described = [
+    taken, given = (
         [helper.make_tensor_value_info(name, *of) for name, of in each.items()]
         for each in (inputs, outputs)
-    ]
-    graph = helper.make_graph(nodes, "foreign", *described)
+    )
+    graph = helper.make_graph(nodes, "foreign", taken, given)
     opset = helper.make_opsetid("", header.get("opset", 21))
     model = helper.make_model(graph, opset_imports=[opset], ir_version=header.get("ir", 10))
     onnx.save(model, path)

@@ -154,7 +154,7 @@ def _fitting(path: Path, name: str, array: Array, wanted: Wanted, has_batch: boo
 def _array(path: Path) -> Array:
     try:
         # Mapped, because a file may be larger than memory; samples are copied when they are run.
-        array: Array = numpy.load(path, mmap_mode="r", allow_pickle=False)
+        array: Array = numpy.lib.format.open_memmap(path, mode="r")
     except Exception as problem:  # numpy raises whatever it stumbles over
         raise _unusable(path, "array", problem) from None
     return array
@@ -162,7 +162,7 @@ def _array(path: Path) -> Array:
 
 def _archive(path: Path, interface: Interface) -> dict[str, Array]:
     try:
-        with numpy.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, numpy.load(file, allow_pickle=False) as archive:
             _refuse_names(path, list(archive.files), interface)
             return {name: archive[name] for name in interface.inputs}
     except Failed:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
     """A prediction as plain data; what is not finite is None, which JSON has a word for."""
     return {
         "source": prediction.source,
-        "classes": [{"label": label, "score": score} for label, score in prediction.classes],
+        "classes": [
+            {"label": label, "score": score if math.isfinite(score) else None}
+            for label, score in prediction.classes
+        ],
         "outputs": {name: _plain(array) for name, array in prediction.outputs.items()},
     }
 
@@ -79,8 +83,8 @@ def csv_line(cells: Sequence[object]) -> str:
         for cell in cells
     ]
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(safe)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(safe)  # so that both are quoted in cells
+    return line.getvalue().removesuffix("\r\n")
 
 
 class SavedOutputs:
