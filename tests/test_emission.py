@@ -31,10 +31,11 @@ from netloom.runtime.verify import randomised, verify
 from specimens import ROOT, SPECS
 
 STRAIN = ROOT / "tests" / "specs" / "strain.loom"
+TRAPS = ROOT / "tests" / "specs" / "traps.loom"
 
 NETWORKS: dict[str, Network] = {
     name: network
-    for path in (*SPECS, STRAIN)
+    for path in (*SPECS, STRAIN, TRAPS)
     for name, network in check_file(path).networks.items()
 }
 

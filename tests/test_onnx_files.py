@@ -203,8 +203,10 @@ def test_an_export_by_reference_needs_neither_numpy_nor_onnx(checkpoint: Path) -
     model = checkpoint.with_name("m.onnx")
     script = (
         "import sys\n"
-        "from netloom.cli.exporting import write\n"
-        f"write({str(SPEC)!r}, {str(checkpoint)!r}, {str(model)!r}, by_reference=True)\n"
+        "from netloom.cli.exporting import export_plainly, plain_arguments\n"
+        f"given = [{str(SPEC)!r}, '-w', {str(checkpoint)!r}, '-o', {str(model)!r}]\n"
+        "given += ['--by-reference', '--no-verify']\n"
+        "assert export_plainly(plain_arguments(given)) == 0\n"
         "heavy = {'numpy', 'onnx', 'torch', 'typer', 'rich', 'onnxruntime', 'dataclasses'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )

@@ -1,13 +1,15 @@
 """`netloom export` without its proof and its option parser, which take longer than the export."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netloom.cli.checking import report
 from netloom.diagnostics import Failed
+
+if TYPE_CHECKING:
+    from netloom.runtime.export import Exported
 
 _NAMED = {
     "--weights": "weights",
@@ -48,44 +50,42 @@ def plain_arguments(arguments: Sequence[str]) -> dict[str, Any] | None:
 
 def export_plainly(arguments: dict[str, Any]) -> int:
     """Exports and says what was written; returns the exit code."""
-    explain = arguments.pop("explain", False)
     try:
-        write(**arguments, explain=explain)
+        _write(**arguments)
     except Failed as failure:
         report(failure)
         return 1
     return 0
 
 
-def write(
-    target: str | os.PathLike[str],
-    weights: str | os.PathLike[str] | None = None,
-    out: str | os.PathLike[str] | None = None,
+def _write(
+    target: str,
+    weights: str | None = None,
+    out: str | None = None,
     network: str | None = None,
-    settings: Sequence[str] = (),
     fold: bool = True,
     external: bool = False,
     by_reference: bool = False,
     explain: bool = False,
-) -> tuple[Any, Path]:
-    """Finds the network, writes its model, and says so; returns both.
-
-    Raises `Failed` as `find` and `export_model` do.
-    """
+) -> None:
     from netloom.runtime.export import export_model
     from netloom.runtime.trained import find
 
-    trained = find(Path(target), network, Path(weights) if weights else None, settings)
+    trained = find(Path(target), network, Path(weights) if weights else None)
     path = Path(out) if out else trained.model_path
     exported = export_model(trained, path, fold, external, by_reference)
-    for each in exported.files:
-        print(f"wrote {each} ({each.stat().st_size:,} bytes)", file=sys.stderr)
+    print_files(exported.files)
     if explain:
         print_changes(exported)
-    return trained, path
 
 
-def print_changes(exported: Any) -> None:
+def print_files(paths: Sequence[Path]) -> None:
+    """What was written, on stderr."""
+    for each in paths:
+        print(f"wrote {each} ({each.stat().st_size:,} bytes)", file=sys.stderr, flush=True)
+
+
+def print_changes(exported: "Exported") -> None:
     """What was done to which layer, a line each."""
     width = max((len(change.rewrite) for change in exported.changes), default=0)
     for change in exported.changes:

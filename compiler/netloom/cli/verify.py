@@ -1,15 +1,22 @@
 """`netloom verify`: does the exported model equal the trained network?"""
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netloom.cli.app import Json, app, print_json, reporting
+from netloom.cli.app import Json, app, note, print_json, reporting
 from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
+from netloom.cli.proofs import print_node_proof
+from netloom.cli.proofs import print_proof as print_proof
 
 if TYPE_CHECKING:
+    from netloom.runtime.proof.per_node import NodeProof
     from netloom.runtime.verify import Proof
+
+PATIENCE = 2
+"""Seconds after which it is said how far the proof is."""
 
 
 @app.command()
@@ -22,6 +29,24 @@ def verify(
         Path | None,
         typer.Option("--model", "-m", help="The model; a run's own, else a fresh export."),
     ] = None,
+    per_node: Annotated[
+        bool, typer.Option("--per-node", help="Compare every layer, and name the first to differ.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(help="Of the inputs, and of weights that are random.", min=0)
+    ] = 0,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size", metavar="NAME=NUMBER", help="Put numbers for free sizes, e.g. `h=7,w=7`."
+        ),
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB of memory for ONNX Runtime.", min=0.1)
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Seconds for each run of ONNX Runtime.", min=0.01)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare PyTorch with ONNX Runtime: both errors against float64, and a verdict.
@@ -29,57 +54,59 @@ def verify(
     A spec without weights is verified with random ones.
     """
     from netloom.emit import onnx
+    from netloom.passes.sizes import given_sizes
+    from netloom.runtime.proof.origin import other_origin
+    from netloom.runtime.proof.per_node import per_node as compare_nodes
     from netloom.runtime.trained import find
     from netloom.runtime.verify import randomised
     from netloom.runtime.verify import verify as compare
 
     with reporting(json):
         trained = find(target, network, weights, set or ())
-        used = trained.weights if trained.weights is not None else randomised(trained.graph)
+        graph = trained.graph
+        used = trained.weights if trained.weights is not None else randomised(graph, seed)
         path = model
         if path is None and trained.run and trained.model_path.exists():
             path = trained.model_path
-        proof = compare(trained.graph, used, path or onnx.model_bytes(trained.graph, used))
-        if json:
-            print_json(
-                {
-                    "ok": proof.holds,
-                    "model": str(path) if path else None,
-                    "torch_error": proof.torch_error,
-                    "onnx_error": proof.onnx_error,
-                    "comparisons": [each.as_json() for each in proof.comparisons],
-                }
-            )
-        else:
-            print_proof(proof, path)
-    if not proof.holds:
+        subject = path or onnx.model_bytes(graph, used)
+        sizes = given_sizes(size or (), [graph])
+        most = int(memory * 2**30) if memory else None
+        progress = _Patient()
+        proof = compare(
+            graph, used, subject, seed, sizes=sizes, memory=most, seconds=seconds, progress=progress
+        )
+        nodes = None
+        if per_node:
+            progress("comparing layer by layer")
+            case = proof.worst_case
+            nodes = compare_nodes(graph, used, subject, case, seed, memory=most, seconds=seconds)
+    origin = other_origin(proof.metadata, trained.spec, trained.network)
+    if origin:
+        note(f"the model says that it was made from {origin}")
+    if json:
+        print_json(_document(path, proof, nodes))
+    else:
+        print_proof(proof, path)
+        if nodes:
+            print_node_proof(nodes, proof.precision)
+    if not proof.holds or (nodes and nodes.first):
         raise typer.Exit(1)
 
 
-def print_proof(proof: "Proof", path: Path | None) -> None:
-    """The comparisons as a table, and the verdict."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+class _Patient:
+    """Tells progress, but not of what is quick: from the first step on, at most every 2 s."""
 
-    title = f"{path or 'a fresh export'} against PyTorch in float64"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for heading in ("head", "sizes", "inputs"):
-        table.add_column(heading)
-    for heading in ("PyTorch float32", "ONNX Runtime"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
-    for each in proof.comparisons:
-        sizes = ", ".join(f"{name}={size}" for name, size in each.sizes.items())
-        errors = (f"{each.torch_error:.1e}", f"{each.onnx_error:.1e}")
-        table.add_row(each.head, sizes, each.inputs, *errors, "same" if each.same else "DIFFERENT")
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
-    console.print(table)
-    verdict = "the model equals the network" if proof.holds else "the model DIFFERS"
-    console.print(
-        f"{verdict}: largest relative error {proof.onnx_error:.1e} "
-        f"(PyTorch's own rounding {proof.torch_error:.1e})",
-        highlight=False,
-    )
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if self.last and now - self.last > PATIENCE:
+            note(text)
+        if not self.last or now - self.last > PATIENCE:
+            self.last = now
+
+
+def _document(path: Path | None, proof: "Proof", nodes: "NodeProof | None") -> dict[str, Any]:
+    document = {"model": str(path) if path else None, **proof.as_json()}
+    return document | ({"per_node": nodes.as_json()} if nodes else {})

@@ -7,6 +7,7 @@ from netloom.diagnostics import Diagnostic, Failed
 from netloom.emit import onnx
 from netloom.emit.onnx.files import write_model
 from netloom.emit.onnx.rewrites import Change
+from netloom.emit.weights import Weights
 from netloom.ir.graph import Graph
 from netloom.runtime.metadata import model_metadata
 from netloom.runtime.trained import Trained
@@ -32,14 +33,23 @@ def export_model(
     Weights that are referred to are not calculated with, so nothing is folded then. Raises
     `Failed`: E602 for a network without weights, and what `write_model` raises.
     """
-    graph = trained.graph
-    if trained.weights is None:
-        message = f"`{trained.spec.source.name}` is a spec, which has no trained weights"
-        help = "give a run's folder, or --weights; `netloom compile` emits an untrained model"
-        raise Failed(Diagnostic("E602", message, help=help))
-    program, changes = onnx.program(graph, trained.weights, fold and not by_reference)
+    weights = _weights_of(trained)
+    program, changes = onnx.program(trained.graph, weights, fold and not by_reference)
     files = write_model(path, program, metadata_of(trained), external, by_reference)
-    return Exported(files, [*left_out(graph), *changes], len(program.steps))
+    return Exported(files, [*left_out(trained.graph), *changes], len(program.steps))
+
+
+def model_of(trained: Trained, fold: bool = True) -> bytes:
+    """The same model in memory. Raises `Failed` (E602) for a network without weights."""
+    return onnx.model_bytes(trained.graph, _weights_of(trained), metadata_of(trained), fold)
+
+
+def _weights_of(trained: Trained) -> Weights:
+    if trained.weights is not None:
+        return trained.weights
+    message = f"`{trained.spec.source.name}` is a spec, which has no trained weights"
+    help = "give a run's folder, or --weights; `netloom compile` emits an untrained model"
+    raise Failed(Diagnostic("E602", message, help=help))
 
 
 def metadata_of(trained: Trained) -> dict[str, str]:

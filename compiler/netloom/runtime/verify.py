@@ -1,201 +1,249 @@
 """The proof that an exported model equals the trained network.
 
-PyTorch in float64 is the oracle. PyTorch in float32 shows how much of a difference is rounding;
-ONNX Runtime is run with its optimiser off and on. Errors are the largest difference of an output,
-divided by the largest magnitude of the oracle's.
+PyTorch in float64 is the oracle. PyTorch in the precision of the model shows how much of a
+difference is rounding; ONNX Runtime is run with its optimiser off and on, in a process of its own.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
 from netloom.diagnostics import Diagnostic, Failed
-from netloom.emit.torch import module
-from netloom.emit.weights import Weights, expected
-from netloom.extras import need
-from netloom.ir.dims import evaluate_to_int
-from netloom.ir.graph import Graph, Value
-from netloom.passes.admissible import small_sizes
-from netloom.runtime.sessions import open_session
+from netloom.emit.weights import Weights
+from netloom.ir.graph import Graph
+from netloom.runtime.proof.cases import Case, Cases, Sizes, cases, draw
+from netloom.runtime.proof.interface import check_interface
+from netloom.runtime.proof.isolated import Interface, IsolatedRuntime
+from netloom.runtime.proof.model_file import on_disk, read_model
+from netloom.runtime.proof.policy import (
+    POLICIES,
+    Inputs,
+    Policy,
+    Precision,
+    Verdict,
+    error_of,
+    errors_json,
+    finite_or_none,
+    is_constant,
+    is_unchanged,
+    judge,
+)
+from netloom.runtime.proof.random_weights import randomised as randomised
+from netloom.runtime.proof.references import EmittedModule
+from netloom.runtime.proof.sessions import SESSIONS, ample, feeds, open_both
 
 Array = numpy.ndarray[Any, Any]
 
-PASSES_BELOW = 1e-5
-ROUNDING_FACTOR = 200
-NEVER_ABOVE = 1e-3
-"""A model passes below 1e-5, or within 200 times PyTorch's own float32 error and below 1e-3.
 
-Measured on 7,294 random networks: the worst ratio was 160 (docs/verification.md).
-"""
+class Comparison(NamedTuple):
+    """One head for one kind of inputs at one size: all errors and the verdict.
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """One head at one size of the input: both errors and the verdict."""
+    `torch_error` is PyTorch's own, in the precision of the model; None where it has no kernel.
+    """
 
     head: str
-    sizes: Mapping[str, int]
-    inputs: str
-    torch_error: float
-    onnx_error: float
-    same: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Proof:
-    """All comparisons of a model with its network."""
-
-    comparisons: tuple[Comparison, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether every comparison passed."""
-        return all(comparison.same for comparison in self.comparisons)
-
-    @property
-    def torch_error(self) -> float:
-        """The largest error of PyTorch in float32."""
-        return max(comparison.torch_error for comparison in self.comparisons)
+    sizes: Sizes
+    inputs: Inputs
+    torch_error: float | None
+    plain_error: float
+    optimised_error: float
+    verdict: Verdict
 
     @property
     def onnx_error(self) -> float:
-        """The largest error of ONNX Runtime."""
-        return max(comparison.onnx_error for comparison in self.comparisons)
+        """The larger error of ONNX Runtime."""
+        return max(self.plain_error, self.optimised_error)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data; an error is null where nothing could be compared."""
+        return {
+            "head": self.head,
+            "sizes": dict(self.sizes),
+            "inputs": self.inputs,
+            **errors_json(self.torch_error, self.plain_error, self.optimised_error),
+            "same": self.verdict == "same",
+            "verdict": self.verdict,
+        }
 
 
-def verify(graph: Graph, weights: Weights, model: Path | bytes, seed: int = 0) -> Proof:
+class Proof(NamedTuple):
+    """All comparisons of a model with its network; `left_out` was too much work to be tried."""
+
+    comparisons: tuple[Comparison, ...]
+    precision: Precision
+    left_out: tuple[Case, ...]
+    metadata: dict[str, str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no comparison differs, and each head says something."""
+        return not self.differs and not self.silent
+
+    @property
+    def differs(self) -> bool:
+        """Whether a comparison is beyond the bounds."""
+        return any(each.verdict == "DIFFERENT" for each in self.comparisons)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The heads of which no comparison says anything."""
+        heads = dict.fromkeys(each.head for each in self.comparisons)
+        telling = {each.head for each in self.comparisons if each.verdict != "says nothing"}
+        return tuple(head for head in heads if head not in telling)
+
+    @property
+    def torch_error(self) -> float:
+        """PyTorch's own largest error."""
+        return max((each.torch_error or 0.0 for each in self.comparisons), default=0.0)
+
+    @property
+    def onnx_error(self) -> float:
+        """ONNX Runtime's largest error."""
+        return max((each.onnx_error for each in self.comparisons), default=0.0)
+
+    @property
+    def worst_case(self) -> Case:
+        """The first case in which a head differs, or the first of all."""
+        different = [each for each in self.comparisons if each.verdict == "DIFFERENT"]
+        first = (*different, *self.comparisons)[0]
+        return Case(first.sizes, first.inputs)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        found = self.diagnostic()
+        return {
+            "ok": self.holds,
+            "precision": self.precision,
+            "torch_error": finite_or_none(self.torch_error),
+            "onnx_error": finite_or_none(self.onnx_error),
+            "comparisons": [each.as_json() for each in self.comparisons],
+            "left_out": [
+                {"sizes": dict(each.sizes), "inputs": each.inputs} for each in self.left_out
+            ],
+            "diagnostics": [found.as_json()] if found else [],
+        }
+
+    def diagnostic(self) -> Diagnostic | None:
+        """What is told of a proof that proves nothing (E614), although nothing differs."""
+        if self.differs or not self.silent:
+            return None
+        heads = ", ".join(f"`{head}`" for head in self.silent)
+        message = f"nothing is proved of {heads}: it hardly varies, or not with the inputs"
+        help = (
+            "does a layer let nothing through, such as a softmax of one channel?\n"
+            "if not, other weights help, with `--weights` or `--seed`"
+        )
+        return Diagnostic("E614", message, help=help)
+
+
+class _Trial(NamedTuple):
+    """One case: the true outputs, and the errors of each head."""
+
+    case: Case
+    truth: dict[str, Array]
+    own: dict[str, float | None]
+    errors: dict[str, tuple[float, ...]]
+
+
+def verify(
+    graph: Graph,
+    weights: Weights,
+    model: Path | bytes,
+    seed: int = 0,
+    precision: Precision | None = None,
+    *,
+    sizes: Sizes | None = None,
+    memory: int | None = None,
+    seconds: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Proof:
     """Compares a model with the network and weights that it is said to be.
 
-    Random inputs, and inputs that are negative throughout, at two sizes. Raises `Failed`: E606 if
-    the model has other inputs or outputs than the network, E605 if there are no sizes to try.
+    Several kinds of inputs at several sizes, or at the given numbers for free `sizes`. The bounds
+    are those of the `precision`, by default that of the model's weights. ONNX Runtime may take so
+    many bytes of `memory`, and `seconds` for each run; by default more than any sound model does.
+
+    Raises `Failed`: E001 and E604 for what is no model, E605 if there are no sizes to try, E606 if
+    the model has other inputs or outputs than the network or fails, and E613 if it brings ONNX
+    Runtime down or takes more than the limits allow.
     """
-    torch = need("torch", "train")
-    sessions = [open_session(model, optimise=False), open_session(model, optimise=True)]
-    heads = graph.heads_in("infer")
-    _check_interface(sessions[0], graph)
-    single, double = module(graph).eval(), module(graph).eval()
-    state = {name: torch.from_numpy(numpy.ascontiguousarray(w)) for name, w in weights.items()}
-    single.load_state_dict(state)
-    double.load_state_dict(state)
-    double.double()
-    generator = numpy.random.default_rng(seed)
-    comparisons = []
-    for sizes in small_sizes(graph):
-        for kind in ("random", "negative"):
-            inputs = {value.name: _draw(value, sizes, kind, generator) for value in graph.inputs}
-            oracle = _run_torch(double, graph, inputs, torch.float64)
-            rounded = _run_torch(single, graph, inputs, torch.float32)
-            runs = [_run_onnx(session, inputs) for session in sessions]
-            for head in heads:
-                truth = oracle[head.name]
-                own = _error(rounded[head.name], truth)
-                other = max(_error(run[head.name], truth) for run in runs)
-                comparisons.append(
-                    Comparison(head.name, sizes, kind, own, other, _passes(truth, own, other))
-                )
-    if not comparisons:
-        message = f"no small sizes were found at which network `{graph.name}` can be run"
-        help = "the proof needs some; do the sizes of its inputs contradict one another?"
-        raise Failed(Diagnostic("E605", message, help=help))
-    return Proof(tuple(comparisons))
+    with on_disk(model) as path:
+        file = read_model(path)
+        precision = precision or file.precision
+        planned = planned_cases(graph, POLICIES[precision], sizes)
+        limits = ample(graph, file, planned.tried, memory, seconds)
+        with IsolatedRuntime(limits) as runtime:
+            interface = open_both(runtime, path)
+            check_interface(interface, graph)
+            module = EmittedModule(graph, weights, precision)
+            trials = []
+            for index, case in enumerate(planned.tried):
+                if progress:
+                    progress(f"comparing {index + 1} of {len(planned.tried)}: {case}")
+                inputs = draw(graph, case, precision, seed)
+                trials.append(_trial(case, inputs, module, runtime, interface))
+    compared = _compared(trials, POLICIES[precision])
+    return Proof(compared, precision, planned.left_out, file.metadata)
 
 
-def randomised(graph: Graph, seed: int = 0) -> Weights:
-    """Weights for a proof without training; statistics and scales are random too.
+def planned_cases(graph: Graph, policy: Policy, sizes: Sizes | None) -> Cases:
+    """What is tried. Raises `Failed` (E605) where a network can be run at no such size."""
+    planned = cases(graph, policy, sizes)
+    if planned.tried:
+        return planned
+    message = f"no small sizes were found at which network `{graph.name}` can be run"
+    help = "the proof needs some; do the sizes of its inputs contradict one another?"
+    if sizes:
+        message = f"network `{graph.name}` cannot be run at these sizes"
+        help = "`netloom explain` says which sizes it takes"
+    raise Failed(Diagnostic("E605", message, help=help))
 
-    Their size keeps a deep network between two ends: with larger weights (2 / fan_in, constants of
-    0.5) rounding grows until MobileNetV3 differs from itself by 1e-3 from one precision to the
-    next, with smaller ones the input no longer matters to EfficientNet.
+
+def _trial(
+    case: Case,
+    inputs: dict[str, Array],
+    module: EmittedModule,
+    runtime: IsolatedRuntime,
+    interface: Interface,
+) -> _Trial:
+    truth, own = module.references(inputs)
+    wanted = [each.name for each in interface.outputs]
+    given = feeds(interface, inputs)
+    runs = [runtime.run(session, given, wanted, str(case)) for session in SESSIONS]
+    return _Trial(
+        case,
+        {head: truth[head] for head in wanted},
+        {head: error_of(own[head], truth[head]) if own else None for head in wanted},
+        {head: tuple(error_of(run[head], truth[head]) for run in runs) for head in wanted},
+    )
+
+
+def _compared(trials: Sequence[_Trial], policy: Policy) -> tuple[Comparison, ...]:
+    return tuple(
+        _comparison(head, trial, trials, policy) for trial in trials for head in trial.truth
+    )
+
+
+def _comparison(head: str, trial: _Trial, trials: Sequence[_Trial], policy: Policy) -> Comparison:
+    truth, own, errors = trial.truth[head], trial.own[head], trial.errors[head]
+    verdict = judge(policy, truth, own, errors, trial.case.inputs == "large")
+    tells = not is_constant(policy, truth) and not _is_unmoved(head, trial, trials, policy)
+    if verdict != "DIFFERENT" and not tells:
+        verdict = "says nothing"
+    plain, optimised = errors
+    return Comparison(head, trial.case.sizes, trial.case.inputs, own, plain, optimised, verdict)
+
+
+def _is_unmoved(head: str, trial: _Trial, trials: Sequence[_Trial], policy: Policy) -> bool:
+    """Whether a head is the same for all inputs of a size.
+
+    Where there is but one, it is as at the other sizes.
     """
-    generator = numpy.random.default_rng(seed)
-    weights: dict[str, Array] = {}
-    for name, parameter in expected(graph).items():
-        if parameter.dtype != "float32":
-            weights[name] = numpy.zeros(parameter.shape, parameter.dtype)
-        elif len(parameter.shape) > 1:
-            fan_in = numpy.prod(parameter.shape[1:])
-            drawn = generator.normal(0, (1.7 / fan_in) ** 0.5, parameter.shape)
-            weights[name] = drawn.astype("float32")
-        else:
-            is_factor = name.endswith(("running_var", ".weight"))
-            low, high = (0.5, 1.5) if is_factor else (-0.2, 0.2)
-            weights[name] = generator.uniform(low, high, parameter.shape).astype("float32")
-    return weights
-
-
-def _check_interface(session: Any, graph: Graph) -> None:
-    found = {each.name for each in session.get_outputs()}
-    wanted = {head.name for head in graph.heads_in("infer")}
-    if found != wanted:
-        message = (
-            f"the model gives {_listed(found)}, but network `{graph.name}` makes {_listed(wanted)}"
-        )
-        raise Failed(Diagnostic("E606", message, help="export it again from this spec"))
-    unknown = {each.name for each in session.get_inputs()} - {v.name for v in graph.inputs}
-    if unknown:
-        message = f"the model takes {_listed(unknown)}, which network `{graph.name}` does not"
-        raise Failed(Diagnostic("E606", message, help="export it again from this spec"))
-
-
-def _listed(names: set[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
-
-
-def _draw(
-    value: Value, sizes: Mapping[str, int], kind: str, generator: numpy.random.Generator
-) -> Array:
-    shape = tuple(evaluate_to_int(dim, sizes) for dim in value.type.shape)
-    if value.type.dtype != "float32":
-        return generator.integers(0, 2, shape).astype(value.type.dtype)
-    drawn = generator.normal(size=shape)
-    return (-abs(drawn) if kind == "negative" else drawn).astype("float32")
-
-
-def _run_torch(
-    network: Any, graph: Graph, inputs: Mapping[str, Array], dtype: Any
-) -> dict[str, Array]:
-    torch = need("torch", "train")
-    tensors = [torch.from_numpy(inputs[value.name]) for value in graph.inputs]
-    with torch.no_grad():
-        given = network(*(t.to(dtype) if t.is_floating_point() else t for t in tensors))
-    outputs = given if isinstance(given, dict) else {graph.heads[0].name: given}
-    return {name: tensor.numpy() for name, tensor in outputs.items()}
-
-
-def _run_onnx(session: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    names = [each.name for each in session.get_outputs()]
-    taken = {each.name for each in session.get_inputs()}
-    feeds = {name: array for name, array in inputs.items() if name in taken}
-    try:
-        arrays = session.run(names, feeds)
-    except Exception as problem:  # ONNX Runtime raises a class of its own for each kind
-        reason = str(problem).splitlines()[0]
-        raise Failed(Diagnostic("E606", f"ONNX Runtime cannot run the model: {reason}")) from None
-    return dict(zip(names, arrays, strict=True))
-
-
-def _error(found: Array, truth: Array) -> float:
-    if found.shape != truth.shape:
-        return float("inf")
-    if found.size == 0:
-        return 0.0
-    if not numpy.issubdtype(truth.dtype, numpy.floating):
-        return 0.0 if numpy.array_equal(found, truth) else float("inf")
-    if not numpy.array_equal(numpy.isfinite(found), numpy.isfinite(truth)):
-        return float("inf")
-    difference = numpy.abs(found.astype("float64") - truth)
-    largest = float(numpy.abs(truth).max())
-    return float(difference.max()) / (largest or 1.0)
-
-
-def _passes(truth: Array, own: float, other: float) -> bool:
-    if not numpy.issubdtype(truth.dtype, numpy.floating):
-        return other == 0
-    return other <= PASSES_BELOW or other <= min(ROUNDING_FACTOR * own, NEVER_ABOVE)
+    others = [each for each in trials if each is not trial and each.case.sizes == trial.case.sizes]
+    if others:
+        return all(is_unchanged(policy, trial.truth[head], each.truth[head]) for each in others)
+    sizes = [each.case.sizes for each in trials]
+    twins = [each for each in trials if sizes.count(each.case.sizes) > 1]
+    return any(_is_unmoved(head, each, trials, policy) for each in twins)

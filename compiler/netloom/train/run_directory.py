@@ -86,7 +86,8 @@ class RunDirectory:
     def clear(self) -> None:
         """Removes the files of an earlier run, so that none is taken for one of this run."""
         files = (self.spec, self.config, self.model, self.metrics, self.result, self.exported)
-        for file in (*files, self.last, self.best, self.plot):
+        lowered = self.path.glob(f"{self.exported.stem}.*{self.exported.suffix}")
+        for file in (*files, *lowered, self.last, self.best, self.plot):
             file.unlink(missing_ok=True)
         for file in (*self.specs.rglob("*.loom"), self.specs / "netloom.toml"):
             file.unlink(missing_ok=True)

@@ -90,16 +90,20 @@ def _paged(tensors: list[Tensor]) -> Iterator[Chunk]:
 
 
 def _in_the_checkpoint(path: Path, program: Program) -> dict[str, Elsewhere]:
+    stored = {name: each.stored for name, each in program.tensors.items() if each.stored}
+    locations = {each: _location(path, each) for each in {where.path for where in stored.values()}}
+    return {
+        name: Elsewhere(locations[where.path], where.offset, where.length)
+        for name, where in stored.items()
+    }
+
+
+def _location(path: Path, checkpoint: str) -> str:
+    """The checkpoint's path as a model may state it."""
     folder = os.path.realpath(path.parent)
-    places = {}
-    for name, tensor in program.tensors.items():
-        if tensor.stored is None:
-            continue
-        location = os.path.relpath(os.path.realpath(tensor.stored.path), folder)
-        if location.startswith(os.pardir):
-            message = f"`{path}` cannot refer to `{tensor.stored.path}`, which is not below it"
-            help = "a model may name files in its own folder and below: write it beside them"
-            raise Failed(Diagnostic("E617", message, help=help))
-        place = location.replace(os.sep, "/")
-        places[name] = Elsewhere(place, tensor.stored.offset, tensor.stored.length)
-    return places
+    location = os.path.relpath(os.path.realpath(checkpoint), folder)
+    if location.startswith(os.pardir):
+        message = f"`{path}` cannot refer to `{checkpoint}`, which is not below it"
+        help = "a model may name files in its own folder and below: write it beside them"
+        raise Failed(Diagnostic("E617", message, help=help))
+    return location.replace(os.sep, "/")

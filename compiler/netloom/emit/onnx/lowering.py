@@ -53,19 +53,24 @@ class _Lowering:
             self.names[id(result)] = result.name
             self.program.types[result.name] = result.type
         nodes = layer.op.onnx()
-        for node in nodes if isinstance(nodes, tuple) else (nodes,):
-            self._node(layer, node)
+        if isinstance(nodes, Node):
+            self._node(layer, nodes, layer.name)
+            return
+        for node in nodes:
+            (output, *_) = node.outputs
+            own = output.name if isinstance(output, Local) else f"result{output}"
+            name = layer.name if output == 0 else f"{layer.name}/{own}"
+            self._node(layer, node, name)
 
-    def _node(self, layer: Layer, node: Node) -> None:
-        outputs = [self._result(layer, output) for output in node.outputs]
-        is_whole = node.outputs == (0,)  # node names are unique, so the others go by their output
+    def _node(self, layer: Layer, node: Node, name: str) -> None:
+        """Adds a node; names of nodes are unique, and a layer's own is that of its first result."""
         self.program.steps.append(
             Step(
                 node.op_type,
                 [self._input(layer, each) for each in node.inputs],
-                outputs,
+                [self._result(layer, output) for output in node.outputs],
                 node.attributes,
-                layer.name if is_whole else outputs[0],
+                name,
                 (layer.name,),
             )
         )
