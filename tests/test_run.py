@@ -745,3 +745,31 @@ def test_a_device_that_is_missing_is_told(model: Path, tmp_path: Path, device: s
     auto = netloom("run", model, path)
     assert auto.returncode == 0
     assert "ONNX Runtime on the CPU; not CUDA: " in auto.stderr
+
+
+# Progress
+
+
+@pytest.mark.parametrize(
+    ("patience", "is_terminal", "is_wanted", "shown"),
+    [
+        (0, True, True, True),
+        (60, True, True, False),
+        (0, False, True, False),
+        (0, True, False, False),
+    ],
+)
+def test_a_bar_is_for_people_who_wait(
+    monkeypatch: pytest.MonkeyPatch, patience: int, is_terminal: bool, is_wanted: bool, shown: bool
+) -> None:
+    from rich.console import Console
+
+    from netloom.cli import progress
+
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=is_terminal, width=80)
+    monkeypatch.setattr(progress, "PATIENCE", patience)
+    monkeypatch.setattr(progress, "Console", lambda **options: console)
+    with progress.followed(list(range(5)), is_wanted) as items:
+        assert list(items) == list(range(5))
+    assert ("━" in written.getvalue()) == shown
