@@ -111,6 +111,11 @@ def _model_and_pixels() -> None:
     numpy.save("pixels.npy", numpy.zeros((28, 28), "float32"))
 
 
+def _model_and_a_folder() -> None:
+    _model_and_pixels()
+    Path("digits").mkdir()
+
+
 def _other_model() -> None:
     _lenet()
     _write({"other.loom": "network other { input x: float32[N, 4]  head y = linear(2) }\n"})
@@ -148,6 +153,7 @@ PREPARED: dict[str, Callable[[], None]] = {
     "E603": _other_weights,
     "E605": _model_and_pixels,
     "E606": _other_model,
+    "E611": _model_and_a_folder,
     "E617": _weights_in_a_folder,
     "E616": _weights_of_the_spec,
     "E613": _lenet,

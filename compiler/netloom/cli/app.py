@@ -49,6 +49,7 @@ def run() -> int:
     """Runs one command; its exit code."""
     # Each command registers itself; the heavy imports are inside the functions.
     from netloom.cli import (  # noqa: F401
+        bench,
         check,
         compile,
         doctor,

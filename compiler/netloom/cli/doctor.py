@@ -20,7 +20,9 @@ def doctor(json: Json = False) -> None:
             print(f"{extra}:")
             for package, version in packages.items():
                 print(f"  {package:<16} {version or 'not installed'}")
-        print("ONNX Runtime runs on:", ", ".join(found["providers"]) or "nothing")
+        print("ONNX Runtime:")
+        for device, reason in found["devices"].items():
+            print(f"  {device:<16} {f'no: {reason}' if reason else 'works'}")
         print("GPU:", "; ".join(found["gpus"]) or "none found")
         for problem in found["problems"]:
             print(f"problem: {problem}")

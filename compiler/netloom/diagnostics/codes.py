@@ -63,6 +63,8 @@ CODES: dict[str, str] = {
     "E608": "several-networks",
     "E609": "bad-key-map",
     "E610": "keys-do-not-fit",
+    "E611": "nothing-to-run",
+    "E612": "size-not-given",
     "E613": "runtime-died",
     "E614": "nothing-proved",
     "E615": "accuracy-falls",

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from typing import Any
 
+from netloom.runtime.devices import PROVIDERS
+
 PACKAGES = {
     "core": ("lark", "numpy", "onnx", "typer", "rich"),
     "train": ("torch", "torchvision", "lightning", "torchmetrics", "safetensors", "scikit-learn",
@@ -15,7 +17,7 @@ PACKAGES = {
 
 
 def examine() -> dict[str, Any]:
-    """Versions of the packages by extra, ONNX Runtime's providers, GPUs, and problems in words."""
+    """Versions of the packages by extra, ONNX Runtime's devices, GPUs, and problems in words."""
     versions = {
         extra: {package: _version(package) for package in packages}
         for extra, packages in PACKAGES.items()
@@ -32,11 +34,13 @@ def examine() -> dict[str, Any]:
     missing = [package for package, version in versions["train"].items() if not version]
     if missing:
         problems.append(f"training needs {', '.join(missing)}: pip install 'netloom[train]'")
+    devices = _devices() if runtimes else {}
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": versions,
-        "providers": _usable_providers() if runtimes else [],
+        "providers": [PROVIDERS[device] for device, reason in devices.items() if not reason],
+        "devices": devices,
         "gpus": _gpus(),
         "problems": problems,
     }
@@ -49,22 +53,25 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _usable_providers() -> list[str]:
-    """The providers that a session really gets; a wheel lists CUDA also where it cannot run."""
-    from netloom.runtime.sessions import open_session
+def _devices() -> dict[str, str | None]:
+    """Each device, and why ONNX Runtime cannot be had on it; None where a session really runs.
 
-    session = open_session(_smallest_model(), "auto")
-    return list(session.get_providers())
+    A package lists CUDA also where it cannot run.
+    """
+    from netloom.runtime.sessions import session_or_reason
+
+    model = _smallest_model()
+    found = {device: session_or_reason(model, device) for device in PROVIDERS}
+    return {device: each if isinstance(each, str) else None for device, each in found.items()}
 
 
 def _smallest_model() -> bytes:
-    from onnx import TensorProto, helper
+    from netloom.compile import check
+    from netloom.diagnostics import Source
+    from netloom.emit import onnx
 
-    described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
-    node = helper.make_node("Relu", ["x"], ["y"])
-    graph = helper.make_graph([node], "smallest", described[:1], described[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    return bytes(model.SerializeToString())
+    spec = check(Source("smallest", "network smallest { input x: float32[N, 1]  head y = relu }"))
+    return onnx.model_bytes(spec.networks["smallest"].graph, {})
 
 
 def _gpus() -> list[str]:
