@@ -165,6 +165,17 @@ def test_a_loop_does_not_hide_a_parameter() -> None:
     assert "for index in range(n)" in source
 
 
+def test_repeats_in_repeats() -> None:
+    block = """block b(n: int, ch: int) {
+        repeat n { repeat 2 { conv(in.channels, 1) -> relu }  batchnorm }
+        repeat i in 0..n { repeat 3 { conv(ch + i, 1) -> relu }  batchnorm }
+        repeat i in 0..n { repeat j in 0..2 { conv(ch + 2 * j, 1) }  conv(ch, 1) }
+        repeat i in 0..n { repeat i { conv(3, 1) }  conv(ch + i, 3, pad=1) }
+    }"""
+    source = _source(block, "b(3, 4)\nb(4, 5)\nb(3, 6)")
+    assert _classes(source)[-1] == "Net"
+
+
 def test_the_most_frequent_structure_has_the_plain_name() -> None:
     block = "block b(deep: bool) { conv(4, 1)  if deep { relu  flatten  linear(9) } }"
     source = _source(
