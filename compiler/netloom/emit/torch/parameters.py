@@ -26,7 +26,7 @@ from netloom.emit.torch.expressions import (
     plain,
     rewrite,
 )
-from netloom.emit.torch.modules import REPEATS
+from netloom.emit.torch.modules import REPEATS, holes
 from netloom.ops.operands import channel_axis
 
 Vector = tuple[Any, ...]
@@ -312,19 +312,16 @@ def _first(instances: Sequence[Expression | None]) -> Expression:
 
 
 def _varies(item: Expression) -> bool:
-    found = False
-
-    def look(leaf: Any) -> Expression:
-        nonlocal found
-        found = found or (isinstance(leaf, Hole) and isinstance(leaf.value, Each))
-        return leaf  # type: ignore[no-any-return]
-
-    rewrite(item, look)
-    return found
+    """Whether iterations differ; those that repeat something themselves do not (`modules.py`)."""
+    inside = holes(item)
+    has_repeat = any(hole.role == REPEATS for hole in inside)
+    return not has_repeat and any(isinstance(hole.value, Each) for hole in inside)
 
 
 def _iteration(item: Expression, index: int) -> Expression:
     """One iteration of an expression for all."""
+    if not _varies(item):
+        return item
 
     def settled(leaf: Any) -> Expression:
         if isinstance(leaf, Hole) and isinstance(leaf.value, Each):
