@@ -165,6 +165,19 @@ def test_a_loop_does_not_hide_a_parameter() -> None:
     assert "for index in range(n)" in source
 
 
+def test_repeats_in_repeats() -> None:
+    block = """block b(n: int, ch: int) {
+        repeat n { repeat 2 { conv(in.channels, 1) -> relu }  batchnorm }
+        repeat i in 0..n { repeat 3 { conv(ch + i, 1) -> relu }  batchnorm }
+        repeat i in 0..n { repeat j in 0..2 { conv(ch + 2 * j, 1) }  conv(ch, 1) }
+        repeat i in 0..n { repeat i { conv(3, 1) }  conv(ch + i, 3, pad=1) }
+    }"""
+    assert _classes(_source(block, "b(3, 4)\nb(4, 5)\nb(3, 6)"))[-1] == "Net"
+    # The inner iterations differ, the outer ones do not.
+    block = "block b(n: int, ch: int) { repeat n { repeat j in 0..2 { conv(ch + j, 1) } } }"
+    assert _classes(_source(block, "b(1, 4)\nb(1, 7)"))[-1] == "Net"
+
+
 def test_the_most_frequent_structure_has_the_plain_name() -> None:
     block = "block b(deep: bool) { conv(4, 1)  if deep { relu  flatten  linear(9) } }"
     source = _source(
@@ -247,6 +260,7 @@ def _random_spec(seed: int) -> str:
                 f"repeat {chance.choice(['k', 'k - 1', '2'])} {{ {same} }}",
                 f"repeat i in 0..k + 1 {{ conv({chance.choice(['ch', 'ch + 2*i'])}, 1) }}",
                 "repeat i in 0..k { dropout(0.1 * i)  conv(in.channels, 1) }",
+                f"repeat k {{ {same}  repeat i in 0..2 {{ conv(ch + i, 1) }} }}",
                 "gate { global_avgpool -> conv(in.channels, 1) -> sigmoid }",
             ]
         )

@@ -13,7 +13,7 @@ from netloom.emit.torch.body import Body
 from netloom.emit.torch.expressions import Choice, Code, Expression, Hole, Invoke, Repeated, leaves
 from netloom.emit.torch.forward import body_of_scope
 from netloom.emit.torch.merging import embedding, is_sum
-from netloom.emit.torch.modules import attributes_of, erased
+from netloom.emit.torch.modules import REPEATS, attributes_of, erased
 from netloom.emit.torch.parameters import Settling, Unsettled, known_arguments
 from netloom.ir.graph import Scope, Value
 
@@ -128,7 +128,7 @@ def _counts(body: Body) -> tuple[Any, ...]:
         leaf.value
         for _, expression in body.attributes
         for leaf in leaves(expression)
-        if isinstance(leaf, Hole) and leaf.role == "repeats"
+        if isinstance(leaf, Hole) and leaf.role == REPEATS
     )
 
 

@@ -50,6 +50,10 @@ POSITIONAL_ROLES = {
 """What PyTorch calls the positional arguments, for parameters that have to be invented."""
 
 
+REPEATS = "repeats"
+"""The role of the number of iterations."""
+
+
 def attributes_of(scope: Scope) -> dict[int, str]:
     """The attribute that holds each step's module, by the step's identity.
 
@@ -228,7 +232,7 @@ def _construct_repeat(repeat: Scope, made: Mapping[int, Invoke]) -> Expression:
     container = Code("nn.Sequential" if is_sequence else "nn.ModuleList")
     item = _item_of_all(items)
     if item is not None:
-        repeated = Repeated(item, Hole(len(items), "repeats"), starred=is_sequence)
+        repeated = Repeated(item, Hole(len(items), REPEATS), starred=is_sequence)
         return Invoke(container, (repeated,))
     return Invoke(container, items if is_sequence else (Listing(items),))
 
@@ -239,8 +243,8 @@ def _item_of_all(items: tuple[Expression, ...]) -> Expression | None:
         return None
     columns = list(zip(*map(holes, items), strict=True))
     varying = [len({repr(hole.value) for hole in column}) > 1 for column in columns]
-    if any(varying) and any(isinstance(column[0].value, Each) for column in columns):
-        return None  # a repeat in a repeat, both of which vary: nobody would read it
+    if any(varying) and any(column[0].role == REPEATS for column in columns):
+        return None  # a repeat in a repeat that varies: nobody would read it
     settled = iter(
         Hole(Each(tuple(hole.value for hole in column)), column[0].role, column[0].mentions)
         if differs

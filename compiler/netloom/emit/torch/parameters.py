@@ -26,6 +26,7 @@ from netloom.emit.torch.expressions import (
     plain,
     rewrite,
 )
+from netloom.emit.torch.modules import REPEATS, holes
 from netloom.ops.operands import channel_axis
 
 Vector = tuple[Any, ...]
@@ -143,6 +144,7 @@ class Settling:
         if len(set(counts)) == 1 and (counts[0] == 1 or (counts[0] <= FEW and _varies(one.item))):
             return self._listed(first, found, counts[0])
         before = dict(self.used), set(self.lists)
+        around = self._counts, self._loop
         self._counts, self._loop = counts, None
         try:
             item = self.expression([each.item if each else None for each in found])
@@ -153,7 +155,7 @@ class Settling:
             self.used, self.lists = before
             return self._listed(first, found, counts[0])
         finally:
-            self._counts = ()
+            self._counts, self._loop = around
         return Invoke(first.function, (repeated,))
 
     def _loop_over(self, item: Expression, one: Repeated, counts: Sequence[int]) -> Repeated:
@@ -161,7 +163,7 @@ class Settling:
             over: Expression = Code(identifier(self._loop.over))
             return Repeated(item, over, one.starred, self._loop.variable)
         variable = self._loop.variable if self._loop else "_"
-        count = self._literal([Hole(each, "repeats") for each in counts])
+        count = self._literal([Hole(each, REPEATS) for each in counts])
         return Repeated(item, Invoke(Code("range"), (count,)), one.starred, variable)
 
     def _listed(self, first: Invoke, found: Sequence[Repeated | None], count: int) -> Expression:
@@ -201,7 +203,7 @@ class Settling:
 
         candidates = sorted(self.known.items(), key=likelihood)
         rules = [_equal, _scaled]
-        if hole.role == "repeats":
+        if hole.role == REPEATS:
             rules.append(_one_less)
         for rule in rules:
             for name, vector in candidates:
@@ -310,19 +312,16 @@ def _first(instances: Sequence[Expression | None]) -> Expression:
 
 
 def _varies(item: Expression) -> bool:
-    found = False
-
-    def look(leaf: Any) -> Expression:
-        nonlocal found
-        found = found or (isinstance(leaf, Hole) and isinstance(leaf.value, Each))
-        return leaf  # type: ignore[no-any-return]
-
-    rewrite(item, look)
-    return found
+    """Whether iterations differ; those that repeat something themselves do not (`modules.py`)."""
+    inside = holes(item)
+    has_repeat = any(hole.role == REPEATS for hole in inside)
+    return not has_repeat and any(isinstance(hole.value, Each) for hole in inside)
 
 
 def _iteration(item: Expression, index: int) -> Expression:
     """One iteration of an expression for all."""
+    if not _varies(item):
+        return item
 
     def settled(leaf: Any) -> Expression:
         if isinstance(leaf, Hole) and isinstance(leaf.value, Each):
