@@ -66,8 +66,8 @@ def growth(rounds: int) -> Table:
 
 
 def _exponent(found: Rounds) -> Row:
-    columns = zip(*([cost.wall for cost in costs] for costs in found.costs.values()), strict=True)
-    return Row("exponent", spread([slope(DEPTHS, times) for times in columns]), at_most(1.05))
+    by_round = zip(*(found.column(name) for name in found.costs), strict=True)
+    return Row("exponent", spread([slope(DEPTHS, times) for times in by_round]), at_most(1.05))
 
 
 def slope(sizes: Sequence[int], times: Sequence[float]) -> float:

@@ -17,7 +17,7 @@ from torchvision.models import resnet50
 from bench.exporters import folder
 from bench.networks import FILES, HERE, named
 from bench.processes import prepare, process, python
-from bench.report import Goal, Row, Table, at_least, at_most, compared, show
+from bench.report import Goal, Row, Table, at_least, at_most, compared, row, show
 from bench.rounds import Rounds, interleaved
 
 SPEC = FILES["resnet50"]
@@ -90,9 +90,9 @@ def tables(quick: Rounds, slow: Rounds) -> list[Table]:
 
 
 def _row(found: Rounds, name: str, reference: str, goal: Goal | None) -> Row:
-    ratio, cpu = found.wall(name, reference), found.cpu(name, reference)
-    note = f"cpu {cpu.median:.1f}, {found.seconds(name):.2f} s to {found.seconds(reference):.3f} s"
-    return Row(f"{name} / {reference}", ratio, goal, note)
+    note = f"{found.seconds(name):.2f} s to {found.seconds(reference):.3f} s"
+    given = row(found, name, reference, goal, note)
+    return given._replace(name=f"{name} / {reference}")
 
 
 def _peak(found: Rounds, name: str, reference: str, bound: float) -> Row:

@@ -13,7 +13,7 @@ import torch
 
 from bench.exporters import emit, emit_external, export_dynamo, export_torchscript, folder
 from bench.networks import FILES, Subject, named
-from bench.report import Row, Table, at_least, at_most, compared, show
+from bench.report import Row, Table, at_least, at_most, compared, row, show
 from bench.rounds import Rounds, calls
 from netloom.compile import check_file
 
@@ -75,12 +75,7 @@ def measured(name: str, rounds: int, export_rounds: int) -> list[Table]:
 def _against_raw(found: Rounds) -> list[Row]:
     pairs = {FOLDED: RAW, TEXT: RAW, EXTERNAL: RAW, UNFOLDED: RAW_UNFOLDED}
     return [
-        Row(
-            candidate,
-            found.wall(candidate, raw),
-            at_most(1.5) if candidate == FOLDED else None,
-            f"cpu {found.cpu(candidate, raw).median:.2f}",
-        )
+        row(found, candidate, raw, at_most(1.5) if candidate == FOLDED else None)
         for candidate, raw in pairs.items()
     ]
 

@@ -1,6 +1,6 @@
 """Tables of ratios beside their goals, for a terminal and for docs/benchmarks.md."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.rounds import Ratio, Rounds
@@ -56,19 +56,23 @@ HEADINGS = ("", "ratio", "interval", "goal", "kept", "")
 def compared(
     rounds: Rounds,
     reference: str,
-    goals: dict[str, Goal] | None = None,
-    notes: dict[str, str] | None = None,
+    goals: Mapping[str, Goal] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> list[Row]:
-    """A row for each candidate: its time over that of the reference, with processor time beside."""
-    rows = []
-    for name in rounds.costs:
-        cpu = f"cpu {_number(rounds.cpu(name, reference).median)}"
-        note = (notes or {}).get(name, "")
-        goal = (goals or {}).get(name)
-        rows.append(
-            Row(name, rounds.wall(name, reference), goal, f"{cpu}, {note}" if note else cpu)
-        )
-    return rows
+    """A row for each candidate: its time over that of the reference, and by the other clock."""
+    goals, notes = goals or {}, notes or {}
+    return [
+        row(rounds, name, reference, goals.get(name), notes.get(name, "")) for name in rounds.costs
+    ]
+
+
+def row(
+    rounds: Rounds, name: str, reference: str, goal: Goal | None = None, note: str = ""
+) -> Row:
+    """The time of a candidate over that of another."""
+    other = rounds.other(name, reference)
+    note = f"{other}, {note}" if note else other
+    return Row(name, rounds.time(name, reference), goal, note)
 
 
 def show(table: Table) -> Table:

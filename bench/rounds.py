@@ -10,8 +10,8 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 CONFIDENCE = 0.95
 
@@ -35,41 +35,60 @@ class Ratio(NamedTuple):
     high: float
 
 
+Clock = Literal["cpu", "wall"]
+
+
 class Rounds:
-    """The costs of all turns: by candidate, one a round."""
+    """The costs of all turns: by candidate, one a round.
 
-    def __init__(self, costs: Mapping[str, Sequence[Cost]]) -> None:
-        self.costs = costs
+    `clock` is what times are told by. Processor time includes what the system does for a process,
+    but not its waiting for a processor, so it says the same on an idle machine and a busy one; it
+    is the measure of work by one thread that waits for nothing. All else is told by the wall clock.
+    """
 
-    def wall(self, candidate: str, reference: str) -> Ratio:
-        """How much longer one takes than the other, on the clock."""
-        return paired(self._column(candidate, "wall"), self._column(reference, "wall"))
+    def __init__(self, costs: Mapping[str, Sequence[Cost]], clock: Clock) -> None:
+        self.costs, self.clock = costs, clock
 
-    def cpu(self, candidate: str, reference: str) -> Ratio:
-        """The same in processor time, which does not count waiting, and others' work less."""
-        return paired(self._column(candidate, "cpu"), self._column(reference, "cpu"))
+    def time(self, candidate: str, reference: str) -> Ratio:
+        """How much longer one takes than the other."""
+        return self._paired(candidate, reference, self.clock)
+
+    def other(self, candidate: str, reference: str) -> str:
+        """The same by the other clock, in words."""
+        clock = "wall" if self.clock == "cpu" else "cpu"
+        return f"{clock} {self._paired(candidate, reference, clock).median:.3g}"
 
     def peak(self, candidate: str, reference: str) -> Ratio:
         """How much more memory one holds at most than the other."""
-        return paired(self._column(candidate, "peak"), self._column(reference, "peak"))
+        return self._paired(candidate, reference, "peak")
 
     def seconds(self, candidate: str) -> float:
-        """The median of the times on the clock."""
-        return statistics.median(self._column(candidate, "wall"))
+        """The median of the times."""
+        return statistics.median(self._column(candidate, self.clock))
 
     def largest(self, candidate: str) -> float:
         """The most memory that it held in any round, in MiB."""
         return max(self._column(candidate, "peak"))
 
-    def closest(self, candidate: str, others: Sequence[str]) -> str:
-        """Of the others the one that is quickest, compared with this candidate."""
-        return max(others, key=lambda other: self.wall(candidate, other).median)
+    def quickest(self, candidates: Iterable[str]) -> str:
+        """Of some the one that takes least, by the medians of the rounds."""
+        return min(candidates, key=self.seconds)
+
+    def column(self, candidate: str) -> list[float]:
+        """The times of a candidate, round by round."""
+        return self._column(candidate, self.clock)
+
+    def _paired(self, candidate: str, reference: str, field: str) -> Ratio:
+        left, right = self._column(candidate, field), self._column(reference, field)
+        return spread([a / b for a, b in zip(left, right, strict=True)])
 
     def _column(self, candidate: str, field: str) -> list[float]:
         return [getattr(cost, field) for cost in self.costs[candidate]]
 
 
-def interleaved(candidates: Mapping[str, Callable[[], Cost]], rounds: int) -> Rounds:
+def interleaved(
+    candidates: Mapping[str, Callable[[], Cost]], rounds: int, clock: Clock = "wall"
+) -> Rounds:
     """Gives every candidate a turn in each round; the order is drawn anew, equally in every run."""
     order = random.Random(0)
     names = list(candidates)
@@ -78,7 +97,7 @@ def interleaved(candidates: Mapping[str, Callable[[], Cost]], rounds: int) -> Ro
         order.shuffle(names)
         for name in names:
             costs[name].append(candidates[name]())
-    return Rounds(costs)
+    return Rounds(costs, clock)
 
 
 def here(action: Callable[[], object]) -> Callable[[], Cost]:
@@ -95,14 +114,11 @@ def here(action: Callable[[], object]) -> Callable[[], Cost]:
     return turn
 
 
-def calls(actions: Mapping[str, Callable[[], object]], rounds: int) -> Rounds:
+def calls(
+    actions: Mapping[str, Callable[[], object]], rounds: int, clock: Clock = "cpu"
+) -> Rounds:
     """Interleaved rounds of calls in this process."""
-    return interleaved({name: here(action) for name, action in actions.items()}, rounds)
-
-
-def paired(left: Sequence[float], right: Sequence[float]) -> Ratio:
-    """The ratios of two candidates, round by round."""
-    return spread([a / b for a, b in zip(left, right, strict=True)])
+    return interleaved({name: here(action) for name, action in actions.items()}, rounds, clock)
 
 
 def spread(found: Sequence[float]) -> Ratio:
