@@ -25,7 +25,9 @@ FILES = {
     "googlenet": HERE / "googlenet.loom",
     "vgg16": SPECS / "vgg.loom",
     "mobilenet_v2": SPECS / "mobilenet_v2.loom",
-    "repvgg_a0": HERE / "repvgg_a0.loom",
+    **dict.fromkeys(
+        ("repvgg_a0", "matrices", "pairs", "padded", "scaled", "cropped"), HERE / "rewrites.loom"
+    ),
 }
 """Where each network stands. GoogLeNet is the one that torchvision has, with batch norm."""
 
