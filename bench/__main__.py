@@ -23,13 +23,13 @@ NAMES = (
 
 
 def main() -> None:
-    from bench.report import markdown
+    from bench.report import Table, markdown
 
     name, *arguments = sys.argv[1:] or ["all"]
     if name not in (*NAMES, "all"):
         sys.exit(f"there is no measurement `{name}`; there are {', '.join(NAMES)}")
     begin = time.perf_counter()
-    tables = []
+    tables: list[Table] = []
     for each in NAMES if name == "all" else (name,):
         tables += importlib.import_module(f"bench.{each}").main(arguments)
     minutes = (time.perf_counter() - begin) / 60

@@ -1,9 +1,10 @@
 """From a checkpoint to an ONNX file as whole processes: `netloom export` beside PyTorch.
 
-PyTorch's side is `export_torchvision.py`: torchvision's own ResNet-50, made without initial weights,
-loads the same tensors and is exported for any batch. Start-up, imports, reading and writing are
-counted on both sides; the proof, which PyTorch does not have, is not. Files are in memory, so that
-nobody waits for a disk; how long ours takes on the disk, where it is flushed, is shown beside.
+PyTorch's side is `export_torchvision.py`: torchvision's own ResNet-50, made without initial
+weights, loads the same tensors and is exported for any batch. Start-up, imports, reading and
+writing are counted on both sides; the proof, which PyTorch does not have, is not. Files are in
+memory, so that nobody waits for a disk; how long ours takes on the disk, where it is flushed, is
+shown beside.
 """
 
 import argparse

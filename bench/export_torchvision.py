@@ -27,6 +27,4 @@ if exporter == "dynamo":
     )
 else:
     axes = {"image": {0: "batch"}}
-    torch.onnx.export(
-        network, image, model, dynamo=False, input_names=["image"], dynamic_axes=axes
-    )
+    torch.onnx.export(network, image, model, dynamo=False, input_names=["image"], dynamic_axes=axes)

@@ -24,7 +24,7 @@ MEMORY = Path("/dev/shm")
 
 @contextlib.contextmanager
 def folder(on_disk: bool = False) -> Iterator[Path]:
-    """A folder for the files of one measurement; in memory if that can be had and is not refused."""
+    """A folder for the files of one measurement; in memory if that can be had."""
     in_memory = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and not on_disk
     with tempfile.TemporaryDirectory(dir=MEMORY if in_memory else None) as place:
         yield Path(place)

@@ -87,7 +87,7 @@ def main(given: Sequence[str] | None = None) -> list[Table]:
     parser.add_argument("--export-rounds", type=int, default=3)
     options = parser.parse_args(given)
     torch.set_num_threads(1)
-    tables = []
+    tables: list[Table] = []
     for name in options.models:
         tables += map(show, measured(name, options.rounds, options.export_rounds))
     return tables

@@ -41,7 +41,7 @@ PEERS = (DYNAMO, TORCHSCRIPT, SLIM_DYNAMO, SLIM_TORCHSCRIPT)
 
 
 def write_all(subject: Subject, place: Path) -> dict[str, Path]:
-    """The files of all sides; dynamo's has its weights beside it, which is what it does by itself."""
+    """The files of all sides; dynamo's has its weights beside it, which is its default."""
     graph, weights, module = subject
     image = subject.image(2)
     names = (OURS, EXTERNAL, UNFOLDED, *PEERS)
@@ -106,7 +106,7 @@ def main(given: Sequence[str] | None = None) -> list[Table]:
     options = parser.parse_args(given)
     is_all = options.models == ["all"]
     torch.set_num_threads(1)
-    tables = []
+    tables: list[Table] = []
     for name in MODELS if is_all else options.models:
         subject = named(name)
         with folder() as place:

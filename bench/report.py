@@ -66,9 +66,7 @@ def compared(
     ]
 
 
-def row(
-    rounds: Rounds, name: str, reference: str, goal: Goal | None = None, note: str = ""
-) -> Row:
+def row(rounds: Rounds, name: str, reference: str, goal: Goal | None = None, note: str = "") -> Row:
     """The time of a candidate over that of another."""
     other = rounds.other(name, reference)
     note = f"{other}, {note}" if note else other

@@ -1,9 +1,9 @@
 """What each rewrite of the ONNX emission brings when ONNX Runtime's own optimiser is on.
 
 Each network is emitted with all rewrites, without the one that is measured, and by PyTorch's
-exporter. Latency and the making of a session, one thread. The last table is a rewrite that the compiler
-does not do: the 1x1 convolutions of an inception block that read one tensor as one convolution and
-a `Split`.
+exporter. Latency and the making of a session, one thread. The last table is a rewrite that the
+compiler does not do: the 1x1 convolutions of an inception block that read one tensor as one
+convolution and a `Split`.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def write_sides(subject: Subject, left_out: str, place: Path) -> dict[str, Path]
         WITHOUT: rewritten(subject, left_out),
         NONE: onnx.program(graph, weights, fold=False)[0],
     }
-    paths = {}
+    paths: dict[str, Path] = {}
     for name, program in programs.items():
         paths[name] = place / f"{len(paths)}.onnx"
         write_program(program, paths[name])
@@ -186,7 +186,7 @@ def main(given: Sequence[str] | None = None) -> list[Table]:
     parser.add_argument("--only", nargs="+", choices=[*SUBJECTS, "split"], default=[])
     options = parser.parse_args(given)
     torch.set_num_threads(1)
-    tables = []
+    tables: list[Table] = []
     for name in SUBJECTS:
         if not options.only or name in options.only:
             tables += map(show, measured(name, options.rounds, options.batch))

@@ -114,9 +114,7 @@ def here(action: Callable[[], object]) -> Callable[[], Cost]:
     return turn
 
 
-def calls(
-    actions: Mapping[str, Callable[[], object]], rounds: int, clock: Clock = "cpu"
-) -> Rounds:
+def calls(actions: Mapping[str, Callable[[], object]], rounds: int, clock: Clock = "cpu") -> Rounds:
     """Interleaved rounds of calls in this process."""
     return interleaved({name: here(action) for name, action in actions.items()}, rounds, clock)
 

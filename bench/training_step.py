@@ -72,7 +72,7 @@ def measured(name: str, batch: int, size: int, channels_last: bool, rounds: int)
     if channels_last:
         image = image.contiguous(memory_format=torch.channels_last)
         for module in modules.values():
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(memory_format=torch.channels_last)
     check_equal_gradients(modules, image, label)
     steps = {side: training_step(module, image, label) for side, module in modules.items()}
     for step in steps.values():
@@ -90,7 +90,7 @@ def main(given: Sequence[str] | None = None) -> list[Table]:
     parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args(given)
     torch.set_num_threads(1)
-    tables = []
+    tables: list[Table] = []
     for name in options.models:
         for channels_last in (False, True):
             size = 224 if name == "googlenet" else 160
