@@ -6,14 +6,13 @@ the median of these ratios, and its interval says how far the noise lets it be t
 """
 
 import gc
-import math
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-CONFIDENCE = 0.95
+from netloom.runtime.timing.statistics import estimate
 
 
 class Cost(NamedTuple):
@@ -120,22 +119,6 @@ def calls(actions: Mapping[str, Callable[[], object]], rounds: int, clock: Clock
 
 
 def spread(found: Sequence[float]) -> Ratio:
-    """The median and its interval.
-
-    Between the k-th smallest and the k-th largest of n independent numbers the true median lies
-    with a probability of 1 - 2 P(B < k), where B counts the heads of n throws of a coin; nothing
-    is assumed about how they are distributed (David and Nagaraja, Order Statistics, 7.1).
-    """
-    ordered = sorted(found)
-    skipped = _skipped(len(ordered))
-    return Ratio(statistics.median(ordered), ordered[skipped], ordered[-1 - skipped])
-
-
-def _skipped(count: int) -> int:
-    """How many of the smallest, and as many of the largest, lie outside of the interval."""
-    outside = 0.0
-    for heads in range(count):
-        outside += 2 * math.comb(count, heads) / 2**count
-        if outside > 1 - CONFIDENCE:
-            return max(heads - 1, 0)
-    return 0
+    """The median and its interval."""
+    median, interval = estimate(found)
+    return Ratio(median, *(interval or (min(found), max(found))))
