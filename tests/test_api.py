@@ -103,6 +103,13 @@ def test_what_is_not_there_is_told(
     assert said in str(failed.value)
 
 
+def test_weights_that_do_not_fit_are_told() -> None:
+    network = netloom.load(LENET).network()
+    for method in (network.module, network.onnx):
+        with pytest.raises(netloom.Failed, match=r"error\[E603\]: the state dict does not hold"):
+            method({"a": torch.zeros(1)})
+
+
 def test_a_value_that_a_spec_cannot_have_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="parameter `classes` takes a number"):
         netloom.load(RESNET).network("resnet18", classes=torch.tensor(3))

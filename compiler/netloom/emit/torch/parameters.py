@@ -97,39 +97,34 @@ class Settling:
         Raises `Unsettled` where no parameter can stand for what differs.
         """
         first = _first(instances)
-
-        def all_of(part: Callable[[Any], Expression]) -> Expression:
-            return self.expression([None if each is None else part(each) for each in instances])
-
         match first:
             case Hole():
-                return self._literal(
-                    [each if isinstance(each, Hole) else None for each in instances]
-                )
+                return self._literal([e if isinstance(e, Hole) else None for e in instances])
+            case Invoke(arguments=(Repeated(),)):
+                return self._repeat(first, instances)
             case Invoke():
-                if len(first.arguments) == 1 and isinstance(first.arguments[0], Repeated):
-                    return self._repeat(first, instances)
-                arguments = tuple(
-                    all_of(lambda each, index=index: each.arguments[index])  # type: ignore[misc]
-                    for index in range(len(first.arguments))
-                )
+                arguments = self._all(instances, lambda call: call.arguments)
+                values = self._all(instances, lambda call: [each.value for each in call.keywords])
                 keywords = tuple(
-                    Keyword(
-                        keyword.name,
-                        all_of(lambda each, index=index: each.keywords[index].value),  # type: ignore[misc]
-                        keyword.default,
-                    )
-                    for index, keyword in enumerate(first.keywords)
+                    Keyword(keyword.name, value, keyword.default)
+                    for keyword, value in zip(first.keywords, values, strict=True)
                 )
                 return Invoke(first.function, arguments, keywords)
             case Listing():
-                items = tuple(
-                    all_of(lambda each, index=index: each.items[index])  # type: ignore[misc]
-                    for index in range(len(first.items))
-                )
-                return Listing(items)
+                return Listing(self._all(instances, lambda listing: listing.items))
             case _:
                 return first
+
+    def _all(
+        self,
+        instances: Sequence[Expression | None],
+        parts: Callable[[Any], Sequence[Expression]],
+    ) -> tuple[Expression, ...]:
+        """Each part of an expression, for all instances."""
+        return tuple(
+            self.expression([None if each is None else parts(each)[index] for each in instances])
+            for index in range(len(parts(_first(instances))))
+        )
 
     def presence(self, label: str, present: Sequence[bool]) -> Expression:
         """What says whether an instance has an optional part."""
