@@ -6,10 +6,12 @@ MACs of the module on the meta device for one size. ONNX's shape inference is gi
 model as a user has it, and also without its weights, which it otherwise copies.
 """
 
+import argparse
 import gc
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ import torch
 import torchinfo
 
 from bench.growth import seconds
-from bench.rounds import print_ratios, ratios
+from bench.report import Row, Table, at_least, at_most, compared, show
+from bench.rounds import calls, spread
 from netloom.compile import Network, analyse, check
 from netloom.diagnostics import Diagnostics, Source
 from netloom.emit import onnx as emit_onnx
@@ -31,6 +34,9 @@ from netloom.runtime.verify import randomised
 from netloom.syntax.parse import parse_damaged
 
 SPEC = Path(__file__).parent.parent / "specs" / "resnet.loom"
+OURS = "netloom, from the syntax tree"
+TORCHINFO = "torchinfo.summary on meta"
+SHAPES = "onnx shape inference"
 DEPTHS = (200, 400, 800, 1600, 3200)
 """Numbers of residual blocks, of seven layers each."""
 
@@ -68,8 +74,16 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return bare
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> list[Table]:
+    parser = argparse.ArgumentParser(prog="bench analysis", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args(given)
     gc.set_threshold(100_000)  # as the command does
+    return [show(beside_others(options.rounds)), show(depth())]
+
+
+def beside_others(rounds: int) -> Table:
+    """ResNet-152, analysed by all sides."""
     text = resnet152()
     source = Source("resnet152.loom", text)
     file, _ = parse_damaged(source, DEFAULT)
@@ -87,24 +101,31 @@ def main() -> None:
         network = module(graph).to("meta")
     image: Any = torch.empty(1, 3, 224, 224, device="meta")
 
-    candidates = {
-        "analysis": analysis,
-        "check, from the text": lambda: check(source),
-        "torchinfo.summary on meta": lambda: torchinfo.summary(
-            network, input_data=image, verbose=0, device="meta"
-        ),
-        "onnx shape inference": lambda: onnx.shape_inference.infer_shapes(model),
-        "onnx shape inference without weights": lambda: onnx.shape_inference.infer_shapes(bare),
-    }
-    found = ratios(candidates, "analysis", rounds=15)
-    print_ratios("ResNet-152: shapes, fields, cost", found, "analysis")
-    print("  goals: torchinfo at least 50, onnx shape inference at least 3")
+    found = calls(
+        {
+            OURS: analysis,
+            "netloom, from the text, with all of a check": lambda: check(source),
+            TORCHINFO: lambda: torchinfo.summary(
+                network, input_data=image, verbose=0, device="meta"
+            ),
+            SHAPES: lambda: onnx.shape_inference.infer_shapes(model),
+            f"{SHAPES}, without weights": lambda: onnx.shape_inference.infer_shapes(bare),
+        },
+        rounds,
+    )
+    goals = {TORCHINFO: at_least(50), SHAPES: at_least(3)}
+    seconds = found.seconds(OURS)
+    title = f"ResNet-152: shapes, fields, cost; {seconds * 1e3:.0f} ms"
+    return Table(title, OURS, compared(found, OURS, goals))
 
+
+def depth() -> Table:
+    """How a check grows with the number of blocks."""
     times = [seconds(deep(blocks)) for blocks in DEPTHS]
     exponents = [math.log2(larger / smaller) for smaller, larger in itertools.pairwise(times)]
-    print("\nA check of 200 to 3,200 residual blocks with free sizes")
-    print(f"  {', '.join(f'{each:.3f} s' for each in times)}")
-    print(f"  exponents {', '.join(f'{each:.2f}' for each in exponents)}; goal: at most 1.05")
+    note = ", ".join(f"{each:.3f} s" for each in times)
+    rows = [Row("exponent", spread(exponents), at_most(1.05), note)]
+    return Table("A check of 200 to 3,200 residual blocks with free sizes", "", rows)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,33 @@
 """`netloom check` as a whole process, for every spec, beside a Python that does nothing."""
 
-import compileall
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
+import argparse
+from collections.abc import Sequence
 
-from bench.rounds import print_ratios, ratios
+from bench.networks import SPECS
+from bench.processes import prepare, python
+from bench.report import Table, at_most, compared, show
+from bench.rounds import interleaved
 
-ROOT = Path(__file__).parents[1]
-GOAL = 5
+PASS = "python -c pass"
 
 
-def process(*arguments: str) -> Callable[[], object]:
-    def run() -> None:
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-
-    return run
-
-
-def main() -> None:
-    # As an installation does; an environment that forbids Python to write would compile each time.
-    compileall.compile_dir(ROOT / "compiler", quiet=2)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    candidates = {"python -c pass": process("-c", "pass")}
-    for spec in sorted((ROOT / "specs").glob("*.loom")):
-        candidates[f"check {spec.name}"] = process("-m", "netloom", "check", str(spec))
-    candidates["netloom --help"] = process("-m", "netloom", "--help")
-    candidates["python -c 'import torch'"] = process("-c", "import torch")
-    found = ratios(candidates, "python -c pass", rounds=7)
-    print_ratios("Whole processes, wall time", found, "python -c pass")
-    print(f"  goal: a check of at most {GOAL}")
+def main(given: Sequence[str] | None = None) -> list[Table]:
+    parser = argparse.ArgumentParser(prog="bench check_process", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args(given)
+    prepare()
+    specs = {f"check {spec.name}": spec for spec in sorted(SPECS.glob("*.loom"))}
+    found = interleaved(
+        {
+            PASS: python("-c", "pass"),
+            **{name: python("-m", "netloom", "check", str(spec)) for name, spec in specs.items()},
+            "netloom --help": python("-m", "netloom", "--help"),
+            "python -c 'import torch'": python("-c", "import torch"),
+        },
+        options.rounds,
+    )
+    rows = compared(found, PASS, dict.fromkeys(specs, at_most(5)))
+    return [show(Table("Whole processes, wall time", PASS, rows))]
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """Reading a network of one layer a line, beside what others need to read the same description."""
 
-import time
+import argparse
+from collections.abc import Sequence
 
 import onnx
 import yaml
 from google.protobuf import text_format
 
-from bench.rounds import print_ratios, ratios
+from bench.report import Table, at_least, compared, show
+from bench.rounds import calls
 from netloom.diagnostics import Source
 from netloom.syntax.parse import parse
 
 LINES = 3_000
-GOALS = (50_000, 15)
+OURS = "netloom"
 
 
 def spec(lines: int) -> str:
@@ -39,20 +41,22 @@ def protobuf_text(lines: int) -> str:
     )
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> list[Table]:
+    parser = argparse.ArgumentParser(prog="bench front_end", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args(given)
     source, as_yaml, as_protobuf = spec(LINES), yaml_text(LINES), protobuf_text(LINES)
-    candidates = {
-        "netloom": lambda: parse(Source("flat.loom", source)),
-        "yaml.safe_load": lambda: yaml.safe_load(as_yaml),
-        "protobuf text_format": lambda: text_format.Parse(as_protobuf, onnx.GraphProto()),
-    }
-    found = ratios(candidates, "netloom", rounds=7)
-    print_ratios(f"Reading {LINES:,} layers, one a line", found, "netloom")
-    begin = time.perf_counter()
-    parse(Source("flat.loom", source))
-    rate = LINES / (time.perf_counter() - begin)
-    print(f"  netloom reads {rate:,.0f} lines a second")
-    print(f"  goals: {GOALS[0]:,} lines a second, {GOALS[1]} times yaml.safe_load")
+    found = calls(
+        {
+            OURS: lambda: parse(Source("flat.loom", source)),
+            "yaml.safe_load": lambda: yaml.safe_load(as_yaml),
+            "protobuf text_format": lambda: text_format.Parse(as_protobuf, onnx.GraphProto()),
+        },
+        options.rounds,
+    )
+    notes = {OURS: f"{LINES / found.seconds(OURS):,.0f} lines a second; the goal is 50,000"}
+    rows = compared(found, OURS, {"yaml.safe_load": at_least(15)}, notes)
+    return [show(Table(f"Reading {LINES:,} layers, one a line", OURS, rows))]
 
 
 if __name__ == "__main__":

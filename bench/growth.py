@@ -1,16 +1,19 @@
 """How the time of a check grows with the size of a spec: linear is an exponent of 1."""
 
+import argparse
 import gc
 import itertools
 import math
 import time
+from collections.abc import Sequence
 
 from bench.front_end import spec
+from bench.report import Row, Table, at_most, show
+from bench.rounds import spread
 from netloom.compile import check
 from netloom.diagnostics import Source
 from netloom.limits import DEFAULT
 
-GOAL = 1.1
 LIMITS = DEFAULT._replace(text=100 * DEFAULT.text, nodes=10 * DEFAULT.nodes)
 
 
@@ -26,26 +29,27 @@ def nest(layers: int) -> str:
 
 
 def seconds(text: str) -> float:
-    """The time of a check; the shorter of two, since other work only makes it longer."""
+    """The processor time of a check; the shorter of two, since other work only makes it longer."""
     found = []
     for _ in range(2):
         gc.collect()
-        begin = time.perf_counter()
+        begin = time.process_time()
         check(Source("large.loom", text), limits=LIMITS)
-        found.append(time.perf_counter() - begin)
+        found.append(time.process_time() - begin)
     return min(found)
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> list[Table]:
+    parser = argparse.ArgumentParser(prog="bench growth", description=__doc__)
+    parser.parse_args(given)
     gc.set_threshold(100_000)  # as the command does
-    print("\nChecking specs of 1,000, 10,000 and 100,000 layers")
+    rows = []
     for name, make in (("one layer a line", spec), ("100 blocks in one another", nest)):
         times = [seconds(make(layers)) for layers in (1_000, 10_000, 100_000)]
         exponents = [math.log10(larger / smaller) for smaller, larger in itertools.pairwise(times)]
-        shown = ", ".join(f"{each:.2f} s" for each in times)
-        grown = ", ".join(f"{each:.2f}" for each in exponents)
-        print(f"  {name:<26} {shown}; exponents {grown}")
-    print(f"  goal: exponents of at most {GOAL}")
+        note = ", ".join(f"{each:.2f} s" for each in times)
+        rows.append(Row(f"exponent, {name}", spread(exponents), at_most(1.1), note))
+    return [show(Table("Checking specs of 1,000, 10,000 and 100,000 layers", "", rows))]
 
 
 if __name__ == "__main__":

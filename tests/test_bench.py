@@ -17,10 +17,11 @@ from netloom.compile import check
 from netloom.diagnostics import Failed, Source
 from netloom.emit.weights import initial
 from netloom.ir.graph import Graph
-from netloom.runtime import bench_rounds
 from netloom.runtime.bench import EMITTED, Plan, Subject, subject_of
 from netloom.runtime.bench import bench as timed
-from netloom.runtime.bench_candidates import (
+from netloom.runtime.sessions import opened
+from netloom.runtime.timing import candidates, rounds
+from netloom.runtime.timing.candidates import (
     REFERENCE,
     TorchForm,
     device_for_torch,
@@ -29,9 +30,8 @@ from netloom.runtime.bench_candidates import (
     onnx_candidate,
     torch_candidate,
 )
-from netloom.runtime.bench_rounds import FEWEST_ROUNDS, WARM_UP_CALLS, measure
-from netloom.runtime.bench_statistics import estimate, interval_rank, paired_ratios
-from netloom.runtime.sessions import opened
+from netloom.runtime.timing.rounds import FEWEST_ROUNDS, WARM_UP_CALLS, measure
+from netloom.runtime.timing.statistics import estimate, interval_rank, paired_ratios
 from test_cli import netloom
 
 
@@ -170,14 +170,13 @@ def test_a_gpu_is_given_its_inputs_once_and_keeps_its_outputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The path of a GPU with the memory of the CPU in place of its own."""
-    from netloom.runtime import bench_candidates
     from netloom.runtime.predict import BoundRun
 
     model = digits(tmp_path / "x.onnx")
     feeds = {"image": drawn(2, 1, 8, 8)}
     plain = onnx_candidate(EMITTED, model, feeds, opened(model)).outputs()
     monkeypatch.setattr(
-        bench_candidates, "BoundRun", lambda session, names, device: BoundRun(session, names, "cpu")
+        candidates, "BoundRun", lambda session, names, device: BoundRun(session, names, "cpu")
     )
     bound = onnx_candidate(EMITTED, model, feeds, opened(model)._replace(device="cuda"))
     bound.run()
@@ -211,7 +210,7 @@ def test_torch_has_a_say_in_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_rounds, "WARM_UP_SECONDS", 0)
+    monkeypatch.setattr(rounds, "WARM_UP_SECONDS", 0)
 
 
 class Following:

@@ -1,6 +1,5 @@
 """Weights outside of a model's file: found as the onnx package finds them, and nowhere else."""
 
-import mmap
 import os
 import time
 from collections.abc import Callable
@@ -83,7 +82,7 @@ def test_what_was_checked_is_what_is_loaded(model: Path, monkeypatch: pytest.Mon
     data = model.with_name("model.onnx.data")
     size = data.stat().st_size
 
-    def found_and_replaced(path: Path) -> dict[str, mmap.mmap]:
+    def found_and_replaced(path: Path) -> dict[str, memoryview]:
         files = external_files(path)
         data.unlink()
         data.write_bytes(b"\1" * size)

@@ -19,6 +19,7 @@ from netloom.compile import check_file
 from netloom.diagnostics import CODES, Diagnostic, Failed
 from netloom.diagnostics.catalogue import PAGES, index, page, prose_of
 from netloom.diagnostics.render import render
+from netloom.emit.weights import initial
 from netloom.limits import DEFAULT
 from specimens import ROOT
 
@@ -86,6 +87,24 @@ def _other_weights() -> None:
     save_file({"c1.weight": numpy.zeros((8, 1, 5, 5), "float32")}, "resnet.safetensors")
 
 
+def _foreign_weights(code: str, section: str = "Wrong") -> None:
+    """LeNet's weights under the names of another library, and the key map of the page."""
+    from safetensors.numpy import save_file
+
+    _lenet()
+    weights = initial(check_file("lenet.loom").networks["lenet"].graph)
+    theirs = {"c1": "features.0", "c3": "features.3", "c5": "features.6"}
+    theirs |= {"f6": "classifier.0", "logits": "classifier.2"}
+    renamed = {}
+    for name, array in weights.items():
+        layer, _, parameter = name.partition(".")
+        linear = code == "E610" and name == "c5.weight"
+        renamed[f"{theirs[layer]}.{parameter}"] = array.reshape(120, 400) if linear else array
+    save_file(renamed, "theirs.safetensors")
+    (keys,) = re.findall(r"^```keys lenet.keys\n(.*?)^```$", sections(code)[section], re.S | re.M)
+    Path("lenet.keys").write_text(keys)
+
+
 def _model_and_pixels() -> None:
     _lenet()
     assert _netloom("compile lenet.loom").returncode == 0
@@ -138,6 +157,8 @@ PREPARED: dict[str, Callable[[], None]] = {
     "E617": _weights_in_a_folder,
     "E616": _weights_of_the_spec,
     "E613": _lenet,
+    "E609": lambda: _foreign_weights("E609"),
+    "E610": lambda: _foreign_weights("E610"),
 }
 
 
@@ -203,6 +224,15 @@ def test_right_spec_is_sound(code: str) -> None:
     _write(files(sections(code)["Right"]))
     assert check_file("net.loom").networks
     assert not _told_of("net.loom")
+
+
+@pytest.mark.parametrize("code", ["E609", "E610"])
+def test_right_key_map_fits(code: str) -> None:
+    _foreign_weights(code, "Right")
+    (command,) = commands(sections(code)["Wrong"])
+    found = _netloom(f"{command} -o ours.safetensors")
+    assert found.returncode == 0, found.stderr
+    assert "wrote ours.safetensors (10 tensors of network `lenet`)" in found.stderr
 
 
 def test_the_index_is_made_of_the_pages() -> None:

@@ -281,7 +281,7 @@ def test_weights_that_float16_cannot_hold_are_refused() -> None:
 
 def test_weights_that_are_tiny_are_told() -> None:
     (note,) = lowered(of(UNTRAINED, wide=1e-9), "float16").notes
-    assert note == "`wide.weight` has weights below 6e-08, which become that"
+    assert note == "weights below 6e-08 become that, in `wide.weight`"
 
 
 def test_values_that_overflow_are_refused_and_named() -> None:

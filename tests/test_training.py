@@ -898,22 +898,22 @@ def test_bad_options_are_refused_before_anything_is_written(
 
 
 def test_there_must_be_data() -> None:
-    with pytest.raises(Failed, match="E502: nothing says what `small` is trained on"):
+    with pytest.raises(Failed, match=r"E502\]: nothing says what `small` is trained on"):
         train(small(data=""))
 
 
 def test_there_must_be_a_train_section() -> None:
     network = SMALL[: SMALL.index("train small")]
-    with pytest.raises(Failed, match="E506: `spec` has no train section"):
+    with pytest.raises(Failed, match=r"E506\]: `spec` has no train section"):
         train(check(Source("spec", network)))
     both = SMALL + network.replace("network small", "network other")
-    with pytest.raises(Failed, match="E506: network `other` has no train section"):
+    with pytest.raises(Failed, match=r"E506\]: network `other` has no train section"):
         train(check(Source("spec", both)), Options(network="other"))
 
 
 def test_of_several_train_sections_one_must_be_chosen(tmp_path: Path) -> None:
     spec = check(Source("spec", SMALL + SMALL.replace("small", "other")))
-    with pytest.raises(Failed, match="E608: `spec` has 2 train sections") as failed:
+    with pytest.raises(Failed, match=r"E608\]: `spec` has 2 train sections") as failed:
         train(spec)
     assert failed.value.diagnostics[0].help == "choose one with --network: `small`, `other`"
     out = train(spec, Options(network="other", out=tmp_path / "run", quiet=True))
@@ -922,7 +922,7 @@ def test_of_several_train_sections_one_must_be_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_is_not_replaced_silently(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="E607: there is no CUDA device"):
+    with pytest.raises(Failed, match=r"E607\]: there is no CUDA device"):
         train(small(), Options(out=tmp_path / "run", device="cuda"))
     assert not (tmp_path / "run").exists()
 
@@ -932,11 +932,11 @@ def test_a_missing_gpu_is_not_replaced_silently(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_empty_is_kept(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("precious")
-    with pytest.raises(Failed, match=r"E004: the folder .* is not empty"):
+    with pytest.raises(Failed, match=r"E004\]: the folder .* is not empty"):
         train(small(), Options(out=tmp_path, quiet=True))
-    with pytest.raises(Failed, match=r"E004: .* is a file"):
+    with pytest.raises(Failed, match=r"E004\]: .* is a file"):
         train(small(), Options(out=tmp_path / "precious.txt", force=True))
-    with pytest.raises(Failed, match=r"E005: cannot write .* not a directory"):
+    with pytest.raises(Failed, match=r"E005\]: cannot write .* not a directory"):
         train(small(), Options(out=tmp_path / "precious.txt" / "run"))
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
@@ -975,7 +975,7 @@ def test_checkpoints_are_replaced_as_a_whole_or_not_at_all(
             saved.append(weights(tmp_path / "run"))
 
     monkeypatch.setattr(os, "replace", failing)
-    with pytest.raises(Failed, match=r"E005: cannot write .*last.safetensors.*: no space left"):
+    with pytest.raises(Failed, match=r"E005\]: cannot write .*last.safetensors.*: no space left"):
         train(small(), Options(out=tmp_path / "run", quiet=True))
     assert same(weights(tmp_path / "run"), saved[0])
     assert same(weights(tmp_path / "run", "best"), saved[0])
@@ -1016,14 +1016,14 @@ def test_a_loss_that_is_not_finite_ends_training(tmp_path: Path) -> None:
 def test_weights_of_no_use_are_never_saved(weight: int, message: str, tmp_path: Path) -> None:
     loss = f"{weight}*cross_entropy(logits, label)"
     spec = small(loss=loss, optimizer="sgd(lr=3e38)", batch="2000", schedule="constant")
-    with pytest.raises(Failed, match=f"E507: {message}"):
+    with pytest.raises(Failed, match=rf"E507\]: {message}"):
         train(spec, Options(out=tmp_path / "run", epochs=1, quiet=True))
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_the_last_good_epoch_survives(tmp_path: Path) -> None:
     spec = small(optimizer="sgd(lr=0.001)", schedule="step(1, gamma=1e30)")
-    with pytest.raises(Failed, match=r"E507: the loss is .* in epoch 2"):
+    with pytest.raises(Failed, match=r"E507\]: the loss is .* in epoch 2"):
         train(spec, Options(out=tmp_path / "run", quiet=True))
     for name in ("last", "best"):
         assert all(numpy.isfinite(each).all() for each in weights(tmp_path / "run", name).values())
@@ -1131,7 +1131,7 @@ def test_a_signal_saves_no_weights_that_are_not_finite(
     monkeypatch.setattr(Report, "step", lambda *_: signal.raise_signal(signal.SIGINT))
     settings = {"optimizer": "sgd(lr=3e38)", "batch": "2000", "schedule": "constant"}
     spec = small(loss="100*cross_entropy(logits, label)", **settings)
-    with pytest.raises(Failed, match="E507: the weights are not finite after step 1"):
+    with pytest.raises(Failed, match=r"E507\]: the weights are not finite after step 1"):
         train(spec, Options(out=tmp_path, quiet=True))
     assert not RunDirectory(tmp_path).last.exists()
 
@@ -1149,7 +1149,7 @@ def test_a_signal_does_not_hide_a_failure(
         rename(source, target)
 
     monkeypatch.setattr(os, "replace", failing)
-    with pytest.raises(Failed, match="E005: cannot write"):
+    with pytest.raises(Failed, match=r"E005\]: cannot write"):
         train(small(), Options(out=tmp_path, quiet=True))
 
 

@@ -4,11 +4,12 @@ import itertools
 import re
 import subprocess
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import onnx
 import pytest
 import torch
@@ -18,9 +19,13 @@ from torch import Tensor, nn
 from netloom.compile import Network, Spec, check_file
 from netloom.emit import onnx as emit_onnx
 from netloom.emit import torch as emit_torch
+from netloom.emit.foreign import as_arrays, renamed
+from netloom.emit.key_map import read_key_map
 from netloom.emit.rows import explained
 from netloom.emit.summary import network_json
+from netloom.emit.weights import expected
 from netloom.ir.dims import evaluate_to_int
+from netloom.ir.graph import Graph
 from netloom.passes.admissible import small_sizes
 from netloom.passes.memory import memory
 from netloom.runtime.verify import randomised, verify
@@ -84,8 +89,20 @@ IN_THE_LITERATURE = {
     "unet": _unet(),
 }
 
+QUICK = [
+    "resnet18",
+    "resnet50",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "densenet121",
+    "squeezenet1_1",
+    "convnext_tiny",
+    "efficientnet_b0",
+]
+"""Those that are compared with torchvision in values every time."""
+
 NUMERIC = ["resnet18", "mobilenet_v3_large", "densenet121", "convnext_tiny", "efficientnet_b0"]
-"""A network of each kind of block, compared in values."""
+"""A network of each kind of block, compared with ONNX Runtime."""
 
 
 def test_every_network_has_something_to_be_compared_with() -> None:
@@ -247,37 +264,93 @@ def test_emitted_sources_pass_ruff_in_lint_and_layout(tmp_path: Path) -> None:
         assert found.returncode == 0, found.stdout
 
 
-def _matched(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The given tensors under the wanted names: among those of one kind, in their order."""
-    waiting: dict[Any, list[Tensor]] = defaultdict(list)
-    for name, tensor in given.items():
-        waiting[_kind(name, tensor)].append(tensor)
-    matched = {
-        name: waiting[_kind(name, tensor)].pop(0).reshape(tensor.shape)
-        for name, tensor in wanted.items()
-    }
-    assert not any(waiting.values())
-    return matched
+KEYS = {
+    "resnext50_32x4d": "resnet",
+    "wide_resnet50_2": "resnet",
+    "mobilenet_v3_large": "mobilenet_v3",
+    "densenet121": "densenet",
+    "squeezenet1_1": "squeezenet",
+    "efficientnet_b0": "efficientnet",
+    "convnext_tiny": "convnext",
+}
+"""The key maps that are not called after their network, but for the number of layers."""
 
 
-def _kind(name: str, tensor: Tensor) -> tuple[str, tuple[int, ...]]:
-    word = name.rpartition(".")[2].replace("layer_scale", "weight")
-    return word, _as_matrix(tuple(tensor.shape))
+def _keys(name: str) -> Path:
+    """The key map of a network in `specs/torchvision`."""
+    file = KEYS.get(name) or re.sub(r"(resnet|vgg)\d+", r"\1", name)
+    return ROOT / "specs" / "torchvision" / f"{file}.keys"
 
 
-@pytest.mark.parametrize("name", NUMERIC)
-def test_values_are_those_of_torchvision(name: str) -> None:
-    graph, theirs = NETWORKS[name].graph, IN_TORCHVISION[name]()
-    state = {key: torch.from_numpy(array) for key, array in randomised(graph).items()}
+def _randomise(module: nn.Module) -> None:
+    """Numbers with which every layer matters, also where training would begin with ones or 0."""
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in module.state_dict().items():
+        if name.endswith(("weight", "bias", "running_mean")) and tensor.dim() != 1:
+            fan_in = tensor[0].numel()
+            tensor.normal_(std=(2 / fan_in) ** 0.5, generator=generator)
+        elif name.endswith(("bias", "running_mean")):
+            tensor.normal_(std=0.1, generator=generator)
+        elif tensor.is_floating_point():
+            tensor.uniform_(0.5, 1.5, generator=generator)
+
+
+def _compare_values(graph: Graph, theirs: nn.Module, keys: Path) -> None:
+    _randomise(theirs)
     own = emit_torch.module(graph)
-    own.load_state_dict(state)
-    theirs.load_state_dict(_matched(theirs.state_dict(), state))
-    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)).double()
+    found = renamed(as_arrays(theirs.state_dict()), read_key_map(keys), graph, "torchvision")
+    own.load_state_dict({key: torch.from_numpy(array) for key, array in found.items()})
+    (image,) = graph.inputs
+    height, width = (dim if isinstance(dim, int) else 64 for dim in image.type.shape[2:])
+    shape = (2, 3, height, width if width == height == 224 else 96)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
     with torch.no_grad():
-        expected, found = (module.double().eval()(images) for module in (theirs, own))
-    largest = float(expected.abs().max())
-    assert expected.std(0).mean() > 1e-4 * largest, "the image does not matter"
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9 * largest)
+        wanted, given = (module.double().eval()(images) for module in (theirs, own))
+    largest = float(wanted.abs().max())
+    assert wanted.std(0).mean() > 1e-4 * largest, "the image does not matter"
+    torch.testing.assert_close(given, wanted, rtol=0, atol=1e-9 * largest)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_values_are_those_of_torchvision(name: str) -> None:
+    _compare_values(NETWORKS[name].graph, IN_TORCHVISION[name](), _keys(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(IN_TORCHVISION.keys() - set(QUICK)))
+def test_values_are_those_of_torchvision_for_the_others(name: str) -> None:
+    _compare_values(NETWORKS[name].graph, IN_TORCHVISION[name](), _keys(name))
+
+
+def _covers(graph: Graph, theirs: nn.Module, keys: Path) -> bool:
+    """Whether a key map gives every weight a place, which it refuses where it does not."""
+    state = {
+        key: numpy.broadcast_to(numpy.zeros((), str(tensor.dtype)[6:]), tensor.shape)
+        for key, tensor in theirs.state_dict().items()
+    }
+    return renamed(state, read_key_map(keys), graph, "x").keys() == expected(graph).keys()
+
+
+@pytest.mark.parametrize("name", IN_TORCHVISION)
+def test_the_key_map_covers_torchvision(name: str) -> None:
+    assert _covers(NETWORKS[name].graph, _on_meta(name), _keys(name))
+
+
+def _vgg_bn(depth: int) -> tuple[Graph, nn.Module, Path]:
+    spec = check_file(ROOT / "specs" / "vgg.loom", ["bn=true"])
+    theirs = getattr(models, f"vgg{depth}_bn")(init_weights=False)
+    return spec.networks[f"vgg{depth}"].graph, theirs, ROOT / "specs/torchvision/vgg_bn.keys"
+
+
+@pytest.mark.parametrize("depth", [11, 13, 16, 19])
+def test_the_key_map_covers_vgg_with_normalisation(depth: int) -> None:
+    with torch.device("meta"):
+        assert _covers(*_vgg_bn(depth))
+
+
+@pytest.mark.slow
+def test_values_of_vgg_with_normalisation() -> None:
+    _compare_values(*_vgg_bn(11))
 
 
 def _compare_with_onnx(name: str) -> None:

@@ -57,6 +57,7 @@ def run() -> int:
         explain_error,
         export,
         fmt,
+        import_weights,
         run,
         train,
         verify,

@@ -13,8 +13,8 @@ from netloom.cli.run import RunDevice, RuntimeDevice
 if TYPE_CHECKING:
     from netloom.ir.graph import Graph
     from netloom.runtime.bench import Plan, Timed
-    from netloom.runtime.bench_candidates import TorchForm
-    from netloom.runtime.bench_statistics import Estimate
+    from netloom.runtime.timing.candidates import TorchForm
+    from netloom.runtime.timing.statistics import Estimate
 
 WIDTH = 80
 
@@ -113,7 +113,7 @@ def _dtypes(text: str) -> list[str]:
 
 
 def _forms(dtypes: list[str], channels_last: bool, compile: bool) -> "list[TorchForm]":
-    from netloom.runtime.bench_candidates import TorchForm
+    from netloom.runtime.timing.candidates import TorchForm
 
     layouts = [False, True] if channels_last else [False]
     return [

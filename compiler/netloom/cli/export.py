@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netloom.cli.app import app, reporting
+from netloom.cli.app import app, note, reporting
 from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
 from netloom.cli.precision import (
     CalibrationSamples,
@@ -70,29 +70,34 @@ def export(
     with reporting():
         trained = find(target, network, weights, set or ())
         if request:
-            path = _write_lowered(trained, out, request, fold)
+            path = _write_lowered(trained, out, request, fold, explain)
         else:
             path = out or trained.model_path
             exported = export_model(trained, path, fold, external, by_reference)
             print_files(exported.files)
             if explain:
-                print_changes(exported)
+                print_changes(exported.changes)
         if proof:
             _prove(trained, path, request)
 
 
-def _write_lowered(trained: "Trained", out: Path | None, request: "Request", fold: bool) -> Path:
+def _write_lowered(
+    trained: "Trained", out: Path | None, request: "Request", fold: bool, explain: bool
+) -> Path:
     """Writes a model of lower precision, if the gate lets it through; where it is."""
-    from netloom.cli.exporting import print_files
+    from netloom.cli.exporting import print_changes, print_files
     from netloom.emit.files import write_atomically
     from netloom.runtime.export import model_of
     from netloom.runtime.precision import lower
 
     path = out or path_of(trained.model_path, request)
-    lowered = lower(trained, model_of(trained, fold), request)
+    model, changes = model_of(trained, fold)
+    lowered = lower(trained, model, request)
     print_lowered(lowered, path)
     write_atomically(path, [lowered.content])
     print_files([path])
+    if explain:
+        print_changes(changes)
     return path
 
 
@@ -102,6 +107,9 @@ def _prove(trained: "Trained", path: Path, request: "Request | None") -> None:
 
     assert trained.weights is not None
     precision = request.precision if request else "float32"
+    if precision == "int8":
+        note("int8 has no rounding to be held to: that it was let through by the gate is its proof")
+        return
     found = verify(trained.graph, trained.weights, path, precision=precision)
     print_proof(found, path)
     if not found.holds:

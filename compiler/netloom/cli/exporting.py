@@ -9,7 +9,7 @@ from netloom.cli.checking import report
 from netloom.diagnostics import Failed
 
 if TYPE_CHECKING:
-    from netloom.runtime.export import Exported
+    from netloom.emit.onnx.rewrites import Change
 
 _NAMED = {
     "--weights": "weights",
@@ -76,7 +76,7 @@ def _write(
     exported = export_model(trained, path, fold, external, by_reference)
     print_files(exported.files)
     if explain:
-        print_changes(exported)
+        print_changes(exported.changes)
 
 
 def print_files(paths: Sequence[Path]) -> None:
@@ -85,10 +85,10 @@ def print_files(paths: Sequence[Path]) -> None:
         print(f"wrote {each} ({each.stat().st_size:,} bytes)", file=sys.stderr, flush=True)
 
 
-def print_changes(exported: "Exported") -> None:
+def print_changes(changes: Sequence["Change"]) -> None:
     """What was done to which layer, a line each."""
-    width = max((len(change.rewrite) for change in exported.changes), default=0)
-    for change in exported.changes:
+    width = max((len(change.rewrite) for change in changes), default=0)
+    for change in changes:
         print(f"{change.rewrite:<{width}}  {change.words}")
-    count = len(exported.changes)
-    print(f"{count} change{'s' * (count != 1)}; the model has {exported.nodes} nodes")
+    if not changes:
+        print("nothing is left out or merged")

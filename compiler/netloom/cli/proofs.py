@@ -37,6 +37,8 @@ def print_proof(proof: "Proof", path: Path | None) -> None:
     words = "the model DIFFERS" if proof.differs else "the model equals the network"
     if not proof.differs and proof.silent:
         words = "nothing differs"
+    if not proof.differs and proof.precision == "int8":
+        words = "int8 is reported, not judged; the accuracy gate of `export` does that"
     _say(
         f"{words}: largest error {_number(proof.onnx_error)}, "
         f"PyTorch's own {_number(proof.torch_error)}"

@@ -61,6 +61,8 @@ CODES: dict[str, str] = {
     "E606": "model-differs",
     "E607": "provider-missing",
     "E608": "several-networks",
+    "E609": "bad-key-map",
+    "E610": "keys-do-not-fit",
     "E611": "nothing-to-run",
     "E612": "size-not-given",
     "E613": "runtime-died",

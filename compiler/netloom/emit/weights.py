@@ -4,7 +4,7 @@ Names are the layer's path and the parameter's own name, `stage2.basic1.conv2.we
 dict, in checkpoints and in the ONNX graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,13 @@ def check_fit(found: Mapping[str, Any], graph: Graph, what: str) -> None:
     differences += [f"`{name}` belongs to no layer" for name in found if name not in wanted]
     if not differences:
         return
-    shown = differences[:8]
+    message = f"{what} does not hold the weights of network `{graph.name}`"
+    raise Failed(Diagnostic("E603", message, help=shortened(differences)))
+
+
+def shortened(differences: Sequence[str]) -> str:
+    """The first differences, and how many more there are."""
+    shown = list(differences[:8])
     if len(differences) > len(shown):
         shown.append(f"and {len(differences) - len(shown)} more")
-    message = f"{what} does not hold the weights of network `{graph.name}`"
-    raise Failed(Diagnostic("E603", message, help="\n".join(shown)))
+    return "\n".join(shown)

@@ -86,7 +86,8 @@ class Scope:
     what comes out. `twin` is the first call of something shared, of which this is a later call.
 
     The emitter sets `common`, the one body of all calls of something shared, and `passed`, what
-    this call gives for the values that stand for parameters in it.
+    this call gives for the values that stand for parameters in it. `calls` are, in such a body, the
+    values of all calls for each of its own.
     """
 
     def __init__(self, kind: ScopeKind, name: str, entry: Value | None) -> None:
@@ -102,6 +103,7 @@ class Scope:
         self.twin: Layer | Scope | None = None
         self.common: Scope | None = None
         self.passed: dict[int, Value] = {}
+        self.calls: dict[int, tuple[Value, ...]] = {}
 
     @property
     def label(self) -> str:

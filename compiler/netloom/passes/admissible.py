@@ -284,6 +284,8 @@ def _elements(shape: Shape, smallest: Mapping[str, int]) -> int:
 def small_sizes(graph: Graph) -> Iterator[dict[str, int]]:
     """Up to two admissible bindings of the free sizes, the smallest and one of primes near it.
 
+    Where all sizes are fixed that is one, without any.
+
     The batch is 1, then 3. Sizes differ from one another where that is possible, so that exchanged
     axes are seen.
     """
@@ -294,7 +296,7 @@ def small_sizes(graph: Graph) -> Iterator[dict[str, int]]:
     for only_primes, number in ((False, 1), (True, 3)):
         batches = {batch.name: found.bounds[batch.name].minimum + number - 1} if batch else {}
         binding = _smallest_binding(found, names, batches, only_primes)
-        if binding and binding not in tried:
+        if binding is not None and binding not in tried:
             tried.append(binding)
             yield binding
 

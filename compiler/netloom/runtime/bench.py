@@ -14,7 +14,9 @@ from netloom.emit.onnx.files import write_model
 from netloom.emit.weights import Weights, initial
 from netloom.extras import need
 from netloom.ir.graph import Graph
-from netloom.runtime.bench_candidates import (
+from netloom.runtime.devices import Device
+from netloom.runtime.sessions import Opened, left_on_cpu, opened, placement_of, reason_in
+from netloom.runtime.timing.candidates import (
     REFERENCE,
     Candidate,
     Feeds,
@@ -25,10 +27,8 @@ from netloom.runtime.bench_candidates import (
     onnx_candidate,
     torch_candidate,
 )
-from netloom.runtime.bench_rounds import measure
-from netloom.runtime.bench_statistics import Estimate
-from netloom.runtime.devices import Device
-from netloom.runtime.sessions import Opened, left_on_cpu, opened, placement_of, reason_in
+from netloom.runtime.timing.rounds import measure
+from netloom.runtime.timing.statistics import Estimate
 from netloom.runtime.trained import find
 
 EMITTED = "ONNX Runtime"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.emit import onnx
-from netloom.emit.onnx.files import write_model
+from netloom.emit.onnx.files import pieces_of_one_file, write_model
 from netloom.emit.onnx.rewrites import Change
 from netloom.emit.weights import Weights
 from netloom.ir.graph import Graph
@@ -14,11 +14,10 @@ from netloom.runtime.trained import Trained
 
 
 class Exported(NamedTuple):
-    """The files that were written, the model first; what was done, and the number of nodes left."""
+    """The files that were written, the model first; what was done to which layer."""
 
     files: list[Path]
     changes: list[Change]
-    nodes: int
 
 
 def export_model(
@@ -36,12 +35,21 @@ def export_model(
     weights = _weights_of(trained)
     program, changes = onnx.program(trained.graph, weights, fold and not by_reference)
     files = write_model(path, program, metadata_of(trained), external, by_reference)
-    return Exported(files, [*left_out(trained.graph), *changes], len(program.steps))
+    if by_reference:
+        words = "all layers: weights that stay in the checkpoint are not calculated with"
+        changes.append(Change("kept apart", (), words))
+    return Exported(files, [*left_out(trained.graph), *changes])
 
 
-def model_of(trained: Trained, fold: bool = True) -> bytes:
-    """The same model in memory. Raises `Failed` (E602) for a network without weights."""
-    return onnx.model_bytes(trained.graph, _weights_of(trained), metadata_of(trained), fold)
+def model_of(trained: Trained, fold: bool = True) -> tuple[bytes, list[Change]]:
+    """The same model in memory, and what was done.
+
+    Raises `Failed` (E602) for a network without weights.
+    """
+    program, changes = onnx.program(trained.graph, _weights_of(trained), fold)
+    pieces = pieces_of_one_file(program, metadata_of(trained))
+    content = b"".join(piece.read() for piece in pieces)
+    return content, [*left_out(trained.graph), *changes]
 
 
 def _weights_of(trained: Trained) -> Weights:

@@ -6,7 +6,6 @@ CVE-2024-27318, CVE-2026-34446). Only the model's messages are read here, as pro
 and weights inside it are stepped over: a model of 500 MB takes no longer than one of 5 MB.
 """
 
-import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Failed
+from netloom.runtime.wire_format import entry, fields, mapped, numbers
 
 _INSIDE = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -53,20 +53,20 @@ class Outside(NamedTuple):
     nbytes: int | None
 
 
-def external_files(model: Path | bytes) -> dict[str, mmap.mmap]:
+def external_files(model: Path | bytes) -> dict[str, memoryview]:
     """The files that a model's weights lie in, by the names that it has for them, in memory.
 
     All of them are checked; they are mapped, not read. A model in memory has no folder, so it may
     have none. Raises `Failed`: E001 for a model that cannot be read, E604 for one that is no model,
     or whose weights are not where it says, or not where it may look.
     """
-    files: dict[str, mmap.mmap] = {}
+    files: dict[str, memoryview] = {}
     for outside in _all_outside(model):
         try:
             if not isinstance(model, Path):
                 raise ValueError("a model in memory has no folder in which that could be")
             if outside.location not in files:
-                files[outside.location] = _mapped(_place(model.parent, outside.location))
+                files[outside.location] = mapped(_place(model.parent, outside.location))
             _check_extent(outside, len(files[outside.location]))
         except (OSError, ValueError) as problem:
             reason = problem.strerror if isinstance(problem, OSError) else str(problem)
@@ -79,7 +79,7 @@ def external_files(model: Path | bytes) -> dict[str, mmap.mmap]:
 
 def _all_outside(model: Path | bytes) -> list[Outside]:
     try:
-        content = memoryview(_mapped(model) if isinstance(model, Path) else model)
+        content = mapped(model) if isinstance(model, Path) else memoryview(model)
         return [found for each in _tensors(content, "model", _DEEPEST) if (found := _outside(each))]
     except OSError as problem:
         reason = (problem.strerror or "").lower()
@@ -87,13 +87,6 @@ def _all_outside(model: Path | bytes) -> list[Outside]:
     except ValueError as problem:
         message = f"{_words(model)} is not a whole ONNX model: {problem}"
         raise Failed(Diagnostic("E604", message)) from None
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    with path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            raise ValueError("it is empty")
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _words(model: Path | bytes) -> str:
@@ -136,7 +129,7 @@ def _tensors(message: memoryview, kind: str, deepest: int) -> Iterator[memoryvie
     if not deepest:
         raise ValueError("its graphs are nested too deep")
     inside = _INSIDE[kind]
-    for number, value in _fields(message):
+    for number, value in fields(message):
         inner = inside.get(number)
         if inner is None or isinstance(value, int):
             continue
@@ -151,9 +144,9 @@ def _outside(tensor: memoryview) -> Outside | None:
     dims: list[int] = []
     entries: dict[str, str] = {}
     name, element_type, is_outside = "", 0, False
-    for number, value in _fields(tensor):
+    for number, value in fields(tensor):
         if number == 1:
-            dims += [value] if isinstance(value, int) else _packed(value)
+            dims += numbers(value)
         elif number == 2 and isinstance(value, int):
             element_type = value
         elif number == 14 and isinstance(value, int):
@@ -161,8 +154,8 @@ def _outside(tensor: memoryview) -> Outside | None:
         elif number == 8 and not isinstance(value, int):
             name = bytes(value).decode(errors="replace")
         elif number == 13 and not isinstance(value, int):
-            key, text = _entry(value)
-            entries[key] = text
+            key, given = entry(value)
+            entries[key] = given
     if not is_outside and not entries:
         return None
     length = entries.get("length")
@@ -184,56 +177,7 @@ def _nbytes(dims: list[int], element_type: int) -> int | None:
     return -(-bits // 8)
 
 
-def _entry(message: memoryview) -> tuple[str, str]:
-    found = {number: value for number, value in _fields(message) if not isinstance(value, int)}
-    key, text = (bytes(found.get(number, b"")).decode() for number in (1, 2))
-    return key, text
-
-
 def _whole(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
         raise ValueError(f"`{text}` is no offset or length in a file")
     return int(text)
-
-
-def _packed(values: memoryview) -> list[int]:
-    found, at = [], 0
-    while at < len(values):
-        value, at = _varint(values, at)
-        found.append(value)
-    return found
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message by number: numbers as they are, everything else as its bytes."""
-    at, end = 0, len(message)
-    while at < end:
-        tag, at = _varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, at = _varint(message, at)
-            yield number, value
-            continue
-        if kind == 2:
-            length, at = _varint(message, at)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError("its bytes are not those of a protobuf message")
-        if length > end - at:
-            raise ValueError("it is cut off")
-        yield number, message[at : at + length]
-        at += length
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number and where it ends: seven bits a byte, the lowest first."""
-    value = shift = 0
-    while at < len(message) and shift < 70:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, at
-        shift += 7
-    raise ValueError("it is cut off" if shift < 70 else "its bytes are not those of protobuf")

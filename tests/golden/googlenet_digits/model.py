@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Unit(nn.Module):
-    """Block `unit`: (N, in_channels, h, w) -> (N, ch, h, w)."""
+    """`unit`: (N, in_channels, h, w) -> (N, ch, h, w)."""
 
     def __init__(self, in_channels: int, ch: int, kernel: int, pad: int = 0) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Unit(nn.Module):
 
 
 class Auxiliary(nn.Module):
-    """Block `auxiliary`: (N, in_channels, h, w) -> (N, 10)."""
+    """`auxiliary`: (N, in_channels, h, w) -> (N, 10)."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Auxiliary(nn.Module):
 
 
 class Inception(nn.Module):
-    """Block `inception`: (N, in_channels, h, w) -> (N, *, h, w)."""
+    """`inception`: (N, in_channels, h, w) -> (N, *, h, w)."""
 
     def __init__(
         self, in_channels: int, c1: int, c3r: int, c3: int, c5r: int, c5: int, pool: int

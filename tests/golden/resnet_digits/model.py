@@ -8,69 +8,43 @@ from torch import Tensor, nn
 
 
 class Basic(nn.Module):
-    """Block `basic`: (N, ch, h, w) -> (N, ch, h, w)."""
+    """`basic`: (N, in_channels, h, w) -> (N, ch, h//stride, w//stride)."""
 
-    def __init__(self, ch: int) -> None:
+    def __init__(self, in_channels: int, ch: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(ch, ch, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, ch, 3, stride=stride, padding=1, bias=False)
         self.batchnorm1 = nn.BatchNorm2d(ch)
         self.conv2 = nn.Conv2d(ch, ch, 3, padding=1, bias=False)
         self.batchnorm2 = nn.BatchNorm2d(ch)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.batchnorm1(self.conv1(x)))  # (N, ch, h, w)
-        y = self.batchnorm2(self.conv2(y))  # (N, ch, h, w)
-        x = y + x  # (N, ch, h, w)
-        return F.relu(x)  # (N, ch, h, w)
-
-
-class BasicWithShortcut(nn.Module):
-    """Block `basic`: (N, in_channels, h, w) -> (N, ch, h//2, w//2)."""
-
-    def __init__(self, in_channels: int, ch: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, ch, 3, stride=2, padding=1, bias=False)
-        self.batchnorm1 = nn.BatchNorm2d(ch)
-        self.conv2 = nn.Conv2d(ch, ch, 3, padding=1, bias=False)
-        self.batchnorm2 = nn.BatchNorm2d(ch)
-        self.shortcut = nn.Sequential(
-            OrderedDict(
-                conv1=nn.Conv2d(in_channels, ch, 1, stride=2, bias=False),
-                batchnorm1=nn.BatchNorm2d(ch),
+        self.shortcut = (
+            nn.Sequential(
+                OrderedDict(
+                    conv1=nn.Conv2d(in_channels, ch, 1, stride=stride, bias=False),
+                    batchnorm1=nn.BatchNorm2d(ch),
+                )
             )
+            if in_channels != ch
+            else nn.Identity()
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.batchnorm1(self.conv1(x)))  # (N, ch, h//2, w//2)
-        y = self.batchnorm2(self.conv2(y))  # (N, ch, h//2, w//2)
-        x = y + self.shortcut(x)  # (N, ch, h//2, w//2)
-        return F.relu(x)  # (N, ch, h//2, w//2)
+        y = F.relu(self.batchnorm1(self.conv1(x)))  # (N, ch, h//stride, w//stride)
+        y = self.batchnorm2(self.conv2(y))  # (N, ch, h//stride, w//stride)
+        x = y + self.shortcut(x)  # (N, ch, h//stride, w//stride)
+        return F.relu(x)  # (N, ch, h//stride, w//stride)
 
 
 class Stage(nn.Module):
-    """Block `stage`: (N, 16, 4*h, 4*w) -> (N, 16, 4*h, 4*w)."""
+    """`stage`: (N, in_channels, h, w) -> (N, ch, h//stride, w//stride)."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int, ch: int, stride: int = 1) -> None:
         super().__init__()
-        self.basic1 = Basic(16)
-        self.repeat1 = nn.Sequential(Basic(16))
+        self.basic1 = Basic(in_channels, ch, stride=stride)
+        self.repeat1 = nn.Sequential(Basic(ch, ch))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.basic1(x)  # (N, 16, 4*h, 4*w)
-        return self.repeat1(x)  # (N, 16, 4*h, 4*w)
-
-
-class Stage2(nn.Module):
-    """Block `stage`: (N, in_channels, h, w) -> (N, ch, h//2, w//2)."""
-
-    def __init__(self, in_channels: int, ch: int) -> None:
-        super().__init__()
-        self.basic1 = BasicWithShortcut(in_channels, ch)
-        self.repeat1 = nn.Sequential(Basic(ch))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.basic1(x)  # (N, ch, h//2, w//2)
-        return self.repeat1(x)  # (N, ch, h//2, w//2)
+        x = self.basic1(x)  # (N, ch, h//stride, w//stride)
+        return self.repeat1(x)  # (N, ch, h//stride, w//stride)
 
 
 def check_sizes(image: Tensor) -> None:
@@ -102,9 +76,9 @@ class ResnetDigits(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
         self.batchnorm1 = nn.BatchNorm2d(16)
-        self.stage1 = Stage()
-        self.stage2 = Stage2(16, 32)
-        self.features = Stage2(32, 64)
+        self.stage1 = Stage(16, 16)
+        self.stage2 = Stage(16, 32, stride=2)
+        self.features = Stage(32, 64, stride=2)
         self.logits = nn.Linear(64, 10)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:

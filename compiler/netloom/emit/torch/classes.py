@@ -1,33 +1,25 @@
-"""Classes from bodies: instances of one structure share a class.
+"""Classes from families of calls: names, parameters, shapes for the reader.
 
-Two bodies have one structure if they differ in literals of their constructors only. A literal that
-all instances share stays; where they differ, the class takes a parameter. Which one is found by
-comparing the literal, over all instances, with the block's own parameters and the channels that
-enter it: `conv(4*ch, 1)` becomes `nn.Conv2d(in_channels, 4 * ch, 1)` because 4 * ch is right for
-every call that the spec makes, not because the text was translated.
+A literal that all instances share stays; where they differ, the class takes a parameter. Which one
+is found by comparing the literal, over all instances, with the block's own parameters and the
+channels that enter it: `conv(4*ch, 1)` becomes `nn.Conv2d(in_channels, 4 * ch, 1)` because 4 * ch
+is right for every call that the spec makes, not because the text was translated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.emit.names import class_name, identifier
 from netloom.emit.torch.body import Body
-from netloom.emit.torch.expressions import (
-    Code,
-    Expression,
-    Hole,
-    Invoke,
-    Keyword,
-    plain,
-    rewrite,
-)
-from netloom.emit.torch.forward import body_of_network, body_of_scope
+from netloom.emit.torch.expressions import Code, Hole, Invoke, Keyword, Several, plain
+from netloom.emit.torch.families import Family, families
+from netloom.emit.torch.forward import body_of_network
 from netloom.emit.torch.living import living
 from netloom.emit.torch.modules import class_scopes
-from netloom.emit.torch.parameters import known_arguments, settled_literal
+from netloom.emit.torch.parameters import Settling
 from netloom.emit.torch.shapes import shape_comment
-from netloom.ir.graph import Graph, Scope
+from netloom.ir.graph import Graph, Scope, Value
 
 Missing = object()
 
@@ -61,121 +53,104 @@ def definitions(graph: Graph) -> list[Definition]:
     made: dict[int, Invoke] = {}
     found: list[Definition] = []
     taken = {class_name(graph.name)}
+    titles = _titles(scope)
     for level in _levels(scope):
-        for bodies in _groups([body_of_scope(each, made) for each in level]):
-            definition = _define(_fresh_name(bodies[0].scope, taken), bodies, made)
-            found.append(definition)
-    network = body_of_network(graph, scope, made)
-    found.append(_define(class_name(graph.name), [network], made))
+        for family in families(level, titles, made):
+            name = _fresh_name(titles[id(family.body.scope)], taken)
+            found.append(_define(name, family, made))
+    body = body_of_network(graph, scope, made)
+    network = Family(body, [body], [{id(s.results[0]): s.results[0] for s in body.statements}])
+    network.settle()
+    found.append(_define(class_name(graph.name), network, made))
     return found
+
+
+def _titles(network: Scope) -> dict[int, str]:
+    """What to call the class of each scope: after its block, or after its path inside of one."""
+    titles: dict[int, str] = {}
+
+    def walk(scope: Scope, path: str) -> None:
+        for step in scope.steps():
+            if not isinstance(step, Scope):
+                continue
+            inner = step.common or step
+            place = inner.block or "_".join(filter(None, (path, inner.label)))
+            if inner.kind == "iteration":
+                place = f"{path}_body"
+            titles[id(inner)] = class_name(place)
+            walk(inner, place)
+
+    walk(network, "")
+    return titles
 
 
 def _levels(network: Scope) -> list[list[Scope]]:
-    """The scopes that become classes, innermost first, all calls of equal nesting together."""
-    heights: dict[int, int] = {}
-    levels: list[list[Scope]] = []
-    for scope in class_scopes(network):
-        if scope.kind == "network":
-            continue
-        inner = [heights.get(id(each), -1) for each in class_scopes(scope) if each is not scope]
-        height = max(inner, default=-1) + 1
-        heights[id(scope)] = height
-        while len(levels) <= height:
-            levels.append([])
-        levels[height].append(scope)
-    return levels
+    """The scopes that become classes, innermost first; all calls of a block are in one level."""
+    scopes = [each for each in class_scopes(network) if each.kind != "network"]
+    calls: dict[tuple[bool, int], list[Scope]] = {}
+    for scope in scopes:
+        calls.setdefault(_definition(scope), []).append(scope)
+    heights: dict[tuple[bool, int], int] = {}
+
+    def height(scope: Scope) -> int:
+        key = _definition(scope)
+        if key not in heights:
+            inner = [one for call in calls[key] for one in class_scopes(call) if one is not call]
+            heights[key] = max((height(each) + 1 for each in inner), default=0)
+        return heights[key]
+
+    levels: dict[int, list[Scope]] = {}
+    for scope in scopes:
+        levels.setdefault(height(scope), []).append(scope)
+    return [levels[each] for each in sorted(levels)]
 
 
-def _groups(bodies: Sequence[Body]) -> list[list[Body]]:
-    groups: dict[Any, list[Body]] = {}
-    for body in bodies:
-        groups.setdefault(_structure(body), []).append(body)
-    return list(groups.values())
+def _definition(scope: Scope) -> tuple[bool, int]:
+    """What calls of one block have in common; a brace that is no call has itself."""
+    return (True, scope.definition) if scope.definition else (False, id(scope))
 
 
-def _structure(body: Body) -> Any:
-    """Everything about a body but the literals of its constructors.
-
-    Two definitions may have one name, in two files or as a block and a named pipeline; they can
-    share a class if they have the same parameters.
-    """
-    scope = body.scope
-    return (
-        (_own_name(scope), scope.kind, *scope.arguments),
-        body.input_names,
-        tuple((name, _erased(expression)) for name, expression in body.attributes),
-        tuple((each.targets, each.expression, each.mode) for each in body.statements),
-        body.returned,
-    )
-
-
-def _erased(expression: Expression) -> Expression:
-    return rewrite(expression, lambda leaf: Hole(None, "") if isinstance(leaf, Hole) else leaf)
-
-
-def _own_name(scope: Scope) -> str:
-    """What to call the class of a scope: after its block, or after its path."""
-    if scope.kind == "iteration":
-        return class_name(scope.name.rpartition(".")[0].replace(".", "_"), "body")
-    return class_name(scope.block or scope.name.replace(".", "_"))
-
-
-def _fresh_name(scope: Scope, taken: set[str]) -> str:
-    """A block's own name; a second structure of it is told apart by its shortcut, or by number."""
-    name = _own_name(scope)
-    has_shortcut = any(step.label.startswith("shortcut") for step in scope.steps())
-    candidates = [name, f"{name}WithShortcut"] if has_shortcut else [name]
-    number = 1
-    while True:
-        for candidate in candidates:
-            if candidate not in taken:
-                taken.add(candidate)
-                return candidate
+def _fresh_name(title: str, taken: set[str]) -> str:
+    """A block's own name for its most frequent class; others are told apart by number."""
+    name, number = title, 1
+    while name in taken:
         number += 1
-        candidates = [f"{name}{number}"]
+        name = f"{title}{number}"
+    taken.add(name)
+    return name
 
 
-def _define(name: str, bodies: list[Body], made: dict[int, Invoke]) -> Definition:
-    """Settles the literals of a group, and records how each instance constructs the class."""
-    definition = Definition(name, bodies[0], bodies)
-    known = known_arguments(bodies)
-    used: dict[str, tuple[Any, ...]] = {}
-    columns = zip(*(_holes(body) for body in bodies), strict=True)
-    settled: Iterator[Expression] = iter(
-        [settled_literal(column, known, used) for column in columns]
-    )
-    definition.body.attributes = [
-        (attribute, rewrite(e, lambda leaf: next(settled) if isinstance(leaf, Hole) else leaf))
-        for attribute, e in definition.body.attributes
-    ]
-    scope = bodies[0].scope
-    order = [each for each in known if each in used] + [each for each in used if each not in known]
-    order.sort(key=lambda each: each in scope.defaults)
-    for each in order:
-        default = plain(scope.defaults.get(each, Missing))
-        given = [*used[each], *([] if default is Missing else [default])]
-        types = " | ".join(sorted({_type_of(value) for value in given}))
-        definition.parameters.append(Parameter(identifier(each), types, default))
-    for index, body in enumerate(bodies):
-        made[id(body.scope)] = _construction(definition, order, [used[n][index] for n in order])
-    _comment(definition, {n: used[n] for n in order})
+def _define(name: str, family: Family, made: dict[int, Invoke]) -> Definition:
+    """The class of a family; `made` learns how each instance is constructed."""
+    definition = Definition(name, family.body, family.members)
+    definition.body.attributes = family.attributes
+    settling = family.settling
+    order = _order(settling, family.body.scope)
+    definition.parameters = [_parameter(each, settling, family.body.scope) for each in order]
+    for index, member in enumerate(family.members):
+        values = [settling.used[each][index] for each in order]
+        made[id(member.scope)] = _construction(definition, order, values)
+    _comment(definition, family, {each: settling.used[each] for each in order})
     return definition
 
 
-def _holes(body: Body) -> list[Hole]:
-    found: list[Hole] = []
+def _order(settling: Settling, scope: Scope) -> list[str]:
+    """The parameters: those of the spec first, in its order, and those with defaults last."""
+    order = [each for each in settling.known if each in settling.used] + settling.invented
+    return sorted(order, key=lambda each: each in scope.defaults)
 
-    def gather(leaf: Any) -> Any:
-        if isinstance(leaf, Hole):
-            found.append(leaf)
-        return leaf
 
-    for _, expression in body.attributes:
-        rewrite(expression, gather)
-    return found
+def _parameter(name: str, settling: Settling, scope: Scope) -> Parameter:
+    default = plain(scope.defaults.get(name, Missing))
+    given = [*settling.used[name], *([] if default is Missing else [default])]
+    types = " | ".join(sorted({_type_of(value) for value in given} - {""}))
+    return Parameter(identifier(name), types, default)
 
 
 def _type_of(value: Any) -> str:
+    """The type of a parameter in one call; an empty list does not tell."""
+    if isinstance(value, Several):
+        return f"list[{_type_of(value[0])}]" if value else ""
     if isinstance(value, tuple):
         return "tuple[int, int]" if len(set(value)) > 1 else "int"
     return type(value).__name__
@@ -195,19 +170,35 @@ def _construction(definition: Definition, order: list[str], values: list[Any]) -
     return Invoke(Code(definition.name), arguments, keywords)
 
 
-def _comment(definition: Definition, arguments: dict[str, tuple[Any, ...]]) -> None:
-    """Shapes for the reader, in the words of the class."""
-    members = definition.members
-    entries = [member.scope.entry for member in members]
-    for index, statement in enumerate(definition.body.statements):
-        if len(statement.results) > 1:
-            definition.comments.append(None)
-            continue
-        values = [member.statements[index].results[0] for member in members]
-        definition.comments.append(shape_comment(values, entries, arguments))
-    for position in range(len(definition.body.inputs)):
-        values = [member.inputs[position] for member in members]
-        definition.input_shapes.append(shape_comment(values, entries, arguments))
-    for position in range(len(definition.body.scope.results)):
-        values = [member.scope.results[position] for member in members]
-        definition.output_shapes.append(shape_comment(values, entries, arguments))
+def _comment(definition: Definition, family: Family, arguments: dict[str, tuple[Any, ...]]) -> None:
+    """Shapes for the reader, in the words of the class, that are right for all calls."""
+    scopes = [member.scope for member in family.members]
+    entries = _in_all_calls(scopes, [scope.entry for scope in scopes])
+    calls = [len(_in_all_calls([scope], [scope.entry])) for scope in scopes]
+    words = {
+        name: tuple(value for value, count in zip(vector, calls, strict=True) for _ in range(count))
+        for name, vector in arguments.items()
+    }
+
+    def shape(values: Sequence[Value | None]) -> str | None:
+        every = _in_all_calls(scopes, values)
+        known = [value for value in every if value]
+        fits = len(known) == len(every) == len(entries)
+        return shape_comment(known, entries, words) if fits else None
+
+    for statement in family.body.statements:
+        made = [values.get(id(statement.results[0])) for values in family.values]
+        definition.comments.append(shape(made) if len(statement.results) == 1 else None)
+    for position in range(len(family.body.inputs)):
+        taken = [member.inputs[position] for member in family.members]
+        definition.input_shapes.append(shape(taken))
+    for position in range(len(family.body.scope.results)):
+        definition.output_shapes.append(shape([scope.results[position] for scope in scopes]))
+
+
+def _in_all_calls(scopes: Sequence[Scope], values: Sequence[Value | None]) -> list[Value | None]:
+    """Values of some scopes; those of something that is called several times in all its calls."""
+    found: list[Value | None] = []
+    for scope, value in zip(scopes, values, strict=True):
+        found += scope.calls.get(id(value), (value,))
+    return found

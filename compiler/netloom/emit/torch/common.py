@@ -38,11 +38,13 @@ class _Common:
 
     def __init__(self, count: int) -> None:
         self.values: dict[tuple[int, ...], Value] = {}
+        self.calls: dict[int, tuple[Value, ...]] = {}
         self.passed: list[dict[int, Value]] = [{} for _ in range(count)]
 
     def scope(self, calls: Sequence[Scope]) -> Scope:
         """The body, or a scope inside it."""
         body = copy(calls[0])
+        body.calls = self.calls
         body.entry = self._value([call.entry for call in calls])
         names = body.tensors
         body.tensors = {name: self._read([each.tensors[name] for each in calls]) for name in names}
@@ -68,6 +70,7 @@ class _Common:
             first = made[0]
             result = Value(first.name, self._type(made), first.span, layer, first.index)
             self.values[tuple(map(id, made))] = result
+            self.calls[id(result)] = tuple(made)
             results.append(result)
         layer.results = tuple(results)
         return layer
@@ -101,6 +104,7 @@ class _Common:
             first = values[0]  # its maker stays: an `unpool` asks it for the window
             parameter = Value(first.name, self._type(values), first.span, first.layer, first.index)
             self.values[key] = parameter
+            self.calls[id(parameter)] = tuple(values)
             for passed, value in zip(self.passed, values, strict=True):
                 passed[id(parameter)] = value
         return self.values[key]

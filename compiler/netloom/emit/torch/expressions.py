@@ -36,6 +36,17 @@ class Hole:
 
 
 @dataclass(frozen=True)
+class Each:
+    """The value of a hole in an iteration that is written once for all: one for each of them."""
+
+    values: tuple[Any, ...]
+
+
+class Several(tuple[Any, ...]):
+    """Values of a parameter that has one for each iteration; written as a list."""
+
+
+@dataclass(frozen=True)
 class Keyword:
     """A keyword argument; it is left out where its value is the callee's default."""
 
@@ -93,14 +104,27 @@ class Variable:
 
 @dataclass(frozen=True)
 class Repeated:
-    """`item for _ in range(count)`, as the only argument; starred, it is many arguments."""
+    """`item for variable in over`, as the only argument; starred, it is many arguments.
+
+    Until it is settled `over` is a hole, the number of iterations.
+    """
 
     item: "Expression"
-    count: "Expression"
+    over: "Expression"
     starred: bool
+    variable: str = "_"
 
 
-Expression = Code | Hole | Invoke | Listing | Infix | Pick | Member | Variable | Repeated
+@dataclass(frozen=True)
+class Choice:
+    """`chosen if condition else otherwise`."""
+
+    condition: "Expression"
+    chosen: "Expression"
+    otherwise: "Expression"
+
+
+Expression = Code | Hole | Invoke | Listing | Infix | Pick | Member | Variable | Repeated | Choice
 
 
 def rewrite(
@@ -129,8 +153,14 @@ def rewrite(
         case Member():
             return Member(rewrite(expression.of, leaf), expression.name)
         case Repeated():
-            item, count = rewrite(expression.item, leaf), rewrite(expression.count, leaf)
-            return Repeated(item, count, expression.starred)
+            item, over = rewrite(expression.item, leaf), rewrite(expression.over, leaf)
+            return Repeated(item, over, expression.starred, expression.variable)
+        case Choice():
+            return Choice(
+                rewrite(expression.condition, leaf),
+                rewrite(expression.chosen, leaf),
+                rewrite(expression.otherwise, leaf),
+            )
 
 
 def leaves(expression: Expression) -> list[Code | Hole | Variable]:
@@ -159,6 +189,8 @@ def literal(value: Any) -> str:
         case str():
             escaped = ascii(value)[1:-1].replace("\\'", "'").replace('"', '\\"')
             return f'"{escaped}"'
+        case Several():
+            return f"[{', '.join(literal(item) for item in value)}]"
         case tuple():
             return f"({', '.join(literal(item) for item in value)}{',' * (len(value) == 1)})"
     raise TypeError(f"{value!r} is not a literal")
@@ -166,6 +198,8 @@ def literal(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """A pair of equal numbers as one number, which PyTorch takes for both."""
+    if isinstance(value, Several):
+        return value
     if isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
         return value[0]
     return value
@@ -185,7 +219,7 @@ def one_line(expression: Expression) -> str:
             return f"[{', '.join(one_line(item) for item in expression.items)}]"
         case Infix():
             return f" {expression.operator} ".join(
-                f"({one_line(each)})" if isinstance(each, Infix) else one_line(each)
+                f"({one_line(each)})" if _needs_brackets(each, expression) else one_line(each)
                 for each in expression.operands
             )
         case Member():
@@ -195,8 +229,25 @@ def one_line(expression: Expression) -> str:
         case Pick():
             return one_line(expression.of) + "".join(f"[{index}]" for index in expression.path)
         case Repeated():
-            text = f"{one_line(expression.item)} for _ in range({one_line(expression.count)})"
+            text = f"{one_line(expression.item)} {_loop(expression)}"
             return f"*({text})" if expression.starred else text
+        case Choice():
+            return f"{one_line(expression.chosen)} {_condition(expression)}"
+
+
+def _needs_brackets(operand: Expression, outer: Infix) -> bool:
+    """Whether an operand binds no more than what is done with it."""
+    if isinstance(operand, Infix) and operand.operator in ("*", "//"):
+        return outer.operator not in ("+", "-")
+    return isinstance(operand, Infix | Choice)
+
+
+def _loop(repeated: Repeated) -> str:
+    return f"for {repeated.variable} in {one_line(repeated.over)}"
+
+
+def _condition(choice: Choice) -> str:
+    return f"if {one_line(choice.condition)} else {one_line(choice.otherwise)}"
 
 
 def laid_out(prefix: str, expression: Expression, depth: int, suffix: str = "") -> list[str]:
@@ -206,23 +257,41 @@ def laid_out(prefix: str, expression: Expression, depth: int, suffix: str = "") 
     if len(line) <= WIDTH:
         return [line]
     match expression:
+        case Hole(value=Several() as values):
+            listing = Listing(tuple(Code(literal(each)) for each in values))
+            return _broken(f"{margin}{prefix}[", listing, "]", depth, suffix)
         case Invoke() if expression.arguments or expression.keywords:
             opening = f"{margin}{prefix}{one_line(expression.function)}("
             return _broken(opening, expression, ")", depth, suffix)
         case Listing():
             return _broken(f"{margin}{prefix}[", expression, "]", depth, suffix)
         case Repeated():
-            counted = f"for _ in range({one_line(expression.count)})"
             if not expression.starred:
                 lines = laid_out(prefix, expression.item, depth)
-                return [*lines, f"{margin}{counted}{suffix}"]
+                return [*lines, f"{margin}{_loop(expression)}{suffix}"]
             return [
                 f"{margin}{prefix}*(",
                 *laid_out("", expression.item, depth + 1),
-                f"{margin}{INDENT}{counted}",
+                f"{margin}{INDENT}{_loop(expression)}",
                 f"{margin}){suffix}",
             ]
+        case Choice():
+            return _broken_choice(prefix, expression, depth, suffix)
     return [line]
+
+
+def _broken_choice(prefix: str, choice: Choice, depth: int, suffix: str) -> list[str]:
+    """A choice in parentheses: on a line of its own if that fits, else over three."""
+    margin = INDENT * depth
+    inside = f"{margin}{INDENT}{one_line(choice)}"
+    lines = [inside]
+    if len(inside) > WIDTH:
+        lines = [
+            *laid_out("", choice.chosen, depth + 1),
+            *laid_out("if ", choice.condition, depth + 1),
+            *laid_out("else ", choice.otherwise, depth + 1),
+        ]
+    return [f"{margin}{prefix}(", *lines, f"{margin}){suffix}"]
 
 
 def _broken(

@@ -8,10 +8,12 @@ line, is written where it is used. Named values are variables of that name; the 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from netloom.emit.names import identifier
 from netloom.emit.torch.body import Body, Statement
 from netloom.emit.torch.expressions import (
+    Choice,
     Code,
     Expression,
     Hole,
@@ -24,7 +26,14 @@ from netloom.emit.torch.expressions import (
     Variable,
     one_line,
 )
-from netloom.emit.torch.modules import arguments_of, attributes_of, chain, construct, inputs_of
+from netloom.emit.torch.modules import (
+    arguments_of,
+    attributes_of,
+    construct,
+    has_modules,
+    inputs_of,
+    is_list,
+)
 from netloom.emit.torch.variables import settle_names
 from netloom.ir.call import Call, Function, Module
 from netloom.ir.graph import Graph, Layer, Line, Scope, Value
@@ -32,14 +41,23 @@ from netloom.ir.graph import Graph, Layer, Line, Scope, Value
 Names = Mapping[int, str]
 """What the spec calls values, by their identity."""
 
+EVERY_SUM: Mapping[int, str] = MappingProxyType({})
+"""No sum of a body is optional."""
+
 NESTED_WIDTH = 64
 """A nested expression longer than this is taken apart."""
 
 
-def body_of_scope(scope: Scope, made: Mapping[int, Invoke]) -> Body:
-    """The body of a block call or another brace."""
+def body_of_scope(
+    scope: Scope, made: Mapping[int, Invoke], optional: Mapping[int, str] = EVERY_SUM
+) -> Body:
+    """The body of a block call or another brace.
+
+    `optional` are sums that not every instance of the class has, with the attribute that says so.
+    """
     inputs = inputs_of(scope)
-    writer = _BodyWriter(Body(scope, inputs), made, Counter(map(id, scope.results)))
+    uses = Counter(map(id, scope.results))
+    writer = _BodyWriter(Body(scope, inputs), made, uses, optional)
     writer.lines(scope)
     called = {id(value): name for name, value in scope.tensors.items()}
     names = [
@@ -56,7 +74,7 @@ def body_of_network(graph: Graph, scope: Scope, made: Mapping[int, Invoke]) -> B
     """The body of a network, of which `scope` is what lives, with the heads of each mode."""
     heads = graph.heads
     wanted = Counter(id(head.value) for head in heads)
-    writer = _BodyWriter(Body(scope, graph.inputs), made, wanted)
+    writer = _BodyWriter(Body(scope, graph.inputs), made, wanted, EVERY_SUM)
     writer.lines(scope)
     training = {id(layer) for layer in graph.module_layers(graph.heads_in("train"))}
     inference = {id(layer) for layer in graph.module_layers(graph.heads_in("infer"))}
@@ -84,6 +102,7 @@ class _BodyWriter:
     body: Body
     made: Mapping[int, Invoke]
     uses: Counter[int]
+    optional: Mapping[int, str]
     pending: dict[int, Expression] = field(default_factory=dict)
     attributes: dict[int, str] = field(default_factory=dict)
     made_attributes: set[str] = field(default_factory=set)
@@ -100,8 +119,11 @@ class _BodyWriter:
                 self._step(step, later, _names_of(line) if step is line.steps[-1] else {})
 
     def _step(self, step: Layer | Scope, later: Counter[int], names: Names) -> None:
-        if isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None:
-            self._unrolled(step, names)
+        if is_list(step):
+            label = self.attributes[id(step)]
+            if has_modules(step):
+                self.body.attributes.append((label, construct(step, self.made)))
+            self._unrolled(step, f"self.{label}", names)
             return
         attribute = self.attributes[id(step)]
         expression, has_attribute = self._applied(step, f"self.{attribute}")
@@ -110,16 +132,19 @@ class _BodyWriter:
             self.body.attributes.append((attribute, construct(step, self.made)))
         self._assign_or_keep(step, expression, later, names)
 
-    def _unrolled(self, repeat: Scope, names: Names) -> None:
-        """A repeat whose iterations read values from outside: called one after the other."""
-        label = self.attributes[id(repeat)]
-        self.body.attributes.append((label, construct(repeat, self.made)))
+    def _unrolled(self, repeat: Scope, attribute: str, names: Names) -> None:
+        """A repeat that is no chain of modules: its iterations are called one after the other."""
         steps = list(repeat.steps())
         for step in steps:
             self.uses.update(id(value) for value in _reads(step))
         for step in steps:
-            expression, _ = self._applied(step, f"self.{label}[{step.label}]")
-            self._assign_or_keep(step, expression, Counter(), names if step is steps[-1] else {})
+            own = f"{attribute}[{step.label}]"
+            named = names if step is steps[-1] else {}
+            if is_list(step):
+                self._unrolled(step, own, named)
+            else:
+                expression, _ = self._applied(step, own)
+                self._assign_or_keep(step, expression, Counter(), named)
 
     def _assign_or_keep(
         self,
@@ -160,6 +185,8 @@ class _BodyWriter:
             return Invoke(Code(attribute), arguments), True
         call = step.op.torch()
         if isinstance(call, Function):
+            if id(step) in self.optional:
+                return self._optional_sum(call, self.optional[id(step)]), False
             return self._function(call), False
         if call.function:
             return self._function(call.function), False
@@ -177,6 +204,15 @@ class _BodyWriter:
             for name, option in call.options.items()
         )
         return Invoke(Code(call.name), arguments, keywords)
+
+    def _optional_sum(self, call: Function, attribute: str) -> Expression:
+        """`y + x if self.residual else y`."""
+        first, second = map(self._argument, call.arguments)
+        (made, _) = call.arguments
+        if not isinstance(first, Variable) and isinstance(made, Value):
+            self.body.statements.append(Statement(first, (made,)))
+            first = Variable(made)
+        return Choice(Code(f"self.{attribute}"), Infix("+", (first, second)), first)
 
     def _argument(self, given: object) -> Expression:
         if isinstance(given, Value):

@@ -6,16 +6,19 @@
 """
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from netloom.emit.names import identifier
 from netloom.emit.torch.expressions import (
     Code,
+    Each,
     Expression,
     Hole,
     Invoke,
     Keyword,
     Listing,
     Repeated,
+    leaves,
     rewrite,
 )
 from netloom.ir.call import Module
@@ -45,6 +48,10 @@ POSITIONAL_ROLES = {
     "DropPath": ("p",),
 }
 """What PyTorch calls the positional arguments, for parameters that have to be invented."""
+
+
+REPEATS = "repeats"
+"""The role of the number of iterations."""
 
 
 def attributes_of(scope: Scope) -> dict[int, str]:
@@ -112,7 +119,7 @@ def arguments_of(call: Scope) -> tuple[Value, ...]:
 
 def chain(scope: Scope) -> list[Layer | Scope] | None:
     """The steps of a scope, if each is a module that reads what the one before made and no more."""
-    if scope.kind in ("network", "block"):
+    if scope.kind in ("network", "block") and only_layer(scope) is None:
         return None
     steps = list(scope.steps())
     if any(step.twin for step in steps) and len({*attributes_of(scope).values()}) < len(steps):
@@ -130,10 +137,23 @@ def chain(scope: Scope) -> list[Layer | Scope] | None:
     return steps
 
 
+def only_layer(scope: Scope) -> Layer | None:
+    """The one layer of a block that is no more than that, such as `act { relu }`.
+
+    What has weights has a path that contains the block's, and so a class.
+    """
+    steps = list(scope.steps())
+    if scope.kind != "block" or len(steps) != 1:
+        return None
+    (step,) = steps
+    if isinstance(step, Scope) or step.twin or step.op.params():
+        return None
+    return step if _is_plain_module(step) and scope.results == step.results else None
+
+
 def _is_plain_module(step: Layer | Scope) -> bool:
     if isinstance(step, Scope):
-        is_list = step.kind == "repeat" and chain(step) is None
-        return len(step.results) == 1 and not is_list
+        return len(step.results) == 1 and not is_list(step)
     call = step.op.torch()
     return (
         isinstance(call, Module)
@@ -174,6 +194,9 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
         return _mentioning(made[id(body)], step.mentions)
     if step.kind == "repeat":
         return _construct_repeat(step, made)
+    only = only_layer(step)
+    if only:
+        return construct(only, made)
     steps = chain(step)
     assert steps is not None
     attributes = attributes_of(step)
@@ -181,20 +204,64 @@ def construct(step: Layer | Scope, made: Mapping[int, Invoke]) -> Expression:
     return Invoke(Code("nn.Sequential"), (Invoke(Code("OrderedDict"), (), named),))
 
 
+def has_modules(repeat: Scope) -> bool:
+    """Whether an iteration of a repeat is a module, not only a function."""
+    return any(map(_is_made, repeat.steps()))
+
+
+def _is_made(step: Layer | Scope) -> bool:
+    if is_list(step):
+        return has_modules(step)
+    return isinstance(step, Scope) or isinstance(step.op.torch(), Module)
+
+
+def is_list(step: Layer | Scope) -> TypeGuard[Scope]:
+    """Whether a step is a repeat that is no chain of modules, and so cannot be called itself."""
+    return isinstance(step, Scope) and step.kind == "repeat" and chain(step) is None
+
+
 def _construct_repeat(repeat: Scope, made: Mapping[int, Invoke]) -> Expression:
     """A Sequential where each iteration runs on what the one before made, else a list.
 
-    An iteration that places nothing keeps its number, which the keys of the state dict contain.
+    An iteration that makes no module keeps its number, which the keys of the state dict contain.
     """
-    placed = {int(step.label): construct(step, made) for step in repeat.steps()}
+    placed = {int(step.label): construct(step, made) for step in repeat.steps() if _is_made(step)}
     nothing = Invoke(Code("nn.Identity"))
     items = tuple(placed.get(index, nothing) for index in range(max(placed) + 1))
     is_sequence = chain(repeat) is not None
     container = Code("nn.Sequential" if is_sequence else "nn.ModuleList")
-    if len(items) > 1 and all(_unlabelled(each) == _unlabelled(items[0]) for each in items):
-        repeated = Repeated(items[0], Hole(len(items), "repeats"), starred=is_sequence)
+    item = _item_of_all(items)
+    if item is not None:
+        repeated = Repeated(item, Hole(len(items), REPEATS), starred=is_sequence)
         return Invoke(container, (repeated,))
     return Invoke(container, items if is_sequence else (Listing(items),))
+
+
+def _item_of_all(items: tuple[Expression, ...]) -> Expression | None:
+    """One expression for all iterations, if they differ in literals only."""
+    if any(erased(item) != erased(items[0]) for item in items):
+        return None
+    columns = list(zip(*map(holes, items), strict=True))
+    varying = [len({repr(hole.value) for hole in column}) > 1 for column in columns]
+    if any(varying) and any(column[0].role == REPEATS for column in columns):
+        return None  # a repeat in a repeat that varies: nobody would read it
+    settled = iter(
+        Hole(Each(tuple(hole.value for hole in column)), column[0].role, column[0].mentions)
+        if differs
+        else column[0]
+        for column, differs in zip(columns, varying, strict=True)
+    )
+    return rewrite(items[0], lambda leaf: next(settled) if isinstance(leaf, Hole) else leaf)
+
+
+def holes(expression: Expression) -> list[Hole]:
+    """The literals of an expression that may become parameters, from left to right."""
+    return [leaf for leaf in leaves(expression) if isinstance(leaf, Hole)]
+
+
+def erased(expression: Expression) -> Expression:
+    """The expression without its literals: what calls of one structure have in common."""
+    return rewrite(expression, lambda leaf: Hole(None, "") if isinstance(leaf, Hole) else leaf)
 
 
 def _mentioning(expression: Expression, mentions: tuple[str, ...]) -> Expression:
@@ -204,21 +271,14 @@ def _mentioning(expression: Expression, mentions: tuple[str, ...]) -> Expression
     )
 
 
-def _unlabelled(expression: Expression) -> Expression:
-    """The expression without the roles of its literals, which differ between equal iterations."""
-    return rewrite(
-        expression, lambda leaf: Hole(leaf.value, "") if isinstance(leaf, Hole) else leaf
-    )
-
-
 def _construct_layer(label: str, call: Module) -> Invoke:
     roles = POSITIONAL_ROLES.get(call.target, ())
-    holes = []
+    arguments = []
     for index, value in enumerate(call.arguments):
         role = roles[index] if index < len(roles) else f"argument{index + 1}"
-        holes.append(Hole(value, f"{label}_{role}"))
+        arguments.append(Hole(value, f"{label}.{role}"))
     keywords = tuple(
-        Keyword(name, Hole(option.value, f"{label}_{name}"), option.default)
+        Keyword(name, Hole(option.value, f"{label}.{name}"), option.default)
         for name, option in call.options.items()
     )
-    return Invoke(Code(call.target), tuple(holes), keywords)
+    return Invoke(Code(call.target), tuple(arguments), keywords)

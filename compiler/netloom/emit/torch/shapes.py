@@ -47,4 +47,19 @@ def _word(column: Sequence[Dim], words: dict[str, tuple[Any, ...]]) -> str:
                 return f"{name}//{factor}"
             if all(dim == part * factor for dim, part in zip(column, vector, strict=True)):
                 return f"{factor}*{name}"
-    return "*"
+    return _divided(column, words) or "*"
+
+
+def _divided(column: Sequence[Dim], words: dict[str, tuple[Any, ...]]) -> str | None:
+    """`h//stride`: what enters, divided by a parameter."""
+    divisors = {
+        name: vector
+        for name, vector in words.items()
+        if name not in ("h", "w") and all(type(each) is int and each > 0 for each in vector)
+    }
+    for name in ("h", "w"):
+        for divisor, steps in divisors.items():
+            sizes = zip(column, words.get(name, ()), steps, strict=False)
+            if name in words and all(dim == size // step for dim, size, step in sizes):
+                return f"{name}//{divisor}"
+    return None

@@ -69,7 +69,7 @@ def _docstring(definition: Definition, graph: Graph) -> list[str]:
     scope = definition.body.scope
     if scope.kind == "network":
         return _network_docstring(graph)
-    what = f"Block `{scope.block}`" if scope.block else f"`{scope.name}`"
+    what = f"`{scope.block or scope.name}`"
     taken, given = definition.input_shapes[:1], definition.output_shapes[:1]
     shapes = f": {taken[0]} -> {given[0]}" if taken and given and taken[0] and given[0] else ""
     text = f'    """{what}{shapes}."""'
@@ -142,11 +142,11 @@ def _forward(definition: Definition, graph: Graph) -> list[str]:
 def _outputs(definition: Definition, pairs: list[tuple[Statement, str | None]]) -> list[str]:
     """The heads as a dict; those of one mode only behind a test of `self.training`."""
     heads = definition.body.outputs
-    both = ", ".join(f"{literal(n)}: {variable}" for n, variable, mode in heads if mode == "both")
-    if both:
-        lines = laid_out("outputs = ", Code(f"{{{both}}}"), 2)
-    else:
-        lines = ["        outputs: dict[str, Tensor] = {}"]
+    both = [f"{literal(n)}: {variable}" for n, variable, mode in heads if mode == "both"]
+    if len(both) == len(heads):
+        return _dict_lines("return ", both)
+    empty = "        outputs: dict[str, Tensor] = {}"
+    lines = _dict_lines("outputs = ", both) if both else [empty]
     for mode, test in (("train", "if self.training:"), ("infer", "if not self.training:")):
         own = [(name, variable) for name, variable, each in heads if each == mode]
         if not own:
@@ -170,6 +170,18 @@ def _outputs(definition: Definition, pairs: list[tuple[Statement, str | None]]) 
             own.remove((head, made))
         lines += [f"            outputs[{literal(name)}] = {variable}" for name, variable in own]
     return [*lines, "        return outputs"]
+
+
+def _dict_lines(prefix: str, entries: Sequence[str]) -> list[str]:
+    """A dict display in ruff's layout, inside a `forward`."""
+    margin, joined = " " * 8, ", ".join(entries)
+    line = f"{margin}{prefix}{{{joined}}}"
+    if len(line) <= WIDTH:
+        return [line]
+    inside = [f"{margin}    {joined}"]
+    if len(inside[0]) > WIDTH:
+        inside = [f"{margin}    {entry}," for entry in entries]
+    return [f"{margin}{prefix}{{", *inside, f"{margin}}}"]
 
 
 def _statement(statement: Statement, comment: str | None, depth: int) -> list[str]:

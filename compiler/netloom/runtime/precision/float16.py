@@ -105,7 +105,7 @@ def _check_weights(model: ModelProto) -> tuple[str, ...]:
     small = [name for name, array in arrays.items() if ((array > 0) & (array < SMALLEST)).any()]
     if not small:
         return ()
-    return (f"{_listed(small)} has weights below {SMALLEST:.0e}, which become that",)
+    return (f"weights below {SMALLEST:.0e} become that, in {_listed(small)}",)
 
 
 def _in_order(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:

@@ -79,9 +79,6 @@ def _in_order(sizes: list[Sizes], policy: Policy) -> list[Case]:
 
 def _sizes(graph: Graph) -> Iterator[Sizes]:
     """Small sizes with batches of 1 and 3, and larger ones with 2 where more than that is free."""
-    if not admissible_sizes(graph).bounds:
-        yield {}  # all sizes are fixed
-        return
     batch = batch_size(graph)
     small = [_batch_first(sizes, batch) for sizes in small_sizes(graph)]
     yield from small

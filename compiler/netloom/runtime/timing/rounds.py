@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from netloom.runtime.bench_statistics import Estimate, estimate, paired_ratios
+from netloom.runtime.timing.statistics import Estimate, estimate, paired_ratios
 
 WARM_UP_SECONDS = 0.5
 WARM_UP_CALLS = 3

@@ -1,0 +1,201 @@
+"""netloom from Python: `netloom.load("specs/resnet.loom").network("resnet50").module()`.
+
+A mistake of a spec is the exception `netloom.Failed`, whose text is what the command line prints.
+torch, numpy and onnx are imported by the methods that need them.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom import compile as compiler
+from netloom.diagnostics import Diagnostic, Failed, did_you_mean
+from netloom.ir.types import Shape
+from netloom.syntax import ast
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from netloom.emit.weights import Weights
+
+    Given = str | os.PathLike[str] | Mapping[str, Tensor]
+    """Weights as a caller has them: the path of a checkpoint, or a state dict."""
+
+PathLike = str | os.PathLike[str]
+Size = int | str
+"""A size that is fixed, or a formula of free ones: `224`, `"N"`, `"32*h"`."""
+
+
+def load(path: PathLike) -> "Spec":
+    """Reads and checks a spec. Raises `netloom.Failed` with every independent mistake in it."""
+    return Spec(path, compiler.check_file(path))
+
+
+class Spec:
+    """A checked spec."""
+
+    def __init__(self, path: PathLike, checked: compiler.Spec) -> None:
+        self.path = path
+        self._checked = checked
+
+    def __repr__(self) -> str:
+        return f"<spec {os.fspath(self.path)}: {', '.join(self.networks)}>"
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The names of its networks."""
+        return tuple(self._checked.networks)
+
+    def network(self, name: str | None = None, /, **parameters: object) -> "Network":
+        """One of its networks, which may be left out where there is one only.
+
+        `parameters` replace defaults of the network's own, as `--set` does: whole numbers, floats,
+        truths, texts, and lists of these. The spec is checked again with them.
+
+        Raises:
+            netloom.Failed: for a name or parameter that is not there (E201, E608, E203), and as
+                `load` where the spec does not hold with the parameters.
+            TypeError: for a value that a spec cannot have.
+        """
+        chosen = compiler.chosen(self._checked, name)
+        if not parameters:
+            return Network(self._checked, chosen)
+        self._refuse_unknown(chosen, parameters)
+        settings = [f"{each}={_written(each, value)}" for each, value in parameters.items()]
+        return Network(compiler.check_file(self.path, settings), chosen)
+
+    def _refuse_unknown(self, network: str, parameters: Mapping[str, object]) -> None:
+        (declared,) = (
+            item
+            for item in self._checked.file.items
+            if isinstance(item, ast.Network) and item.name.text == network
+        )
+        known = [parameter.name.text for parameter in declared.parameters]
+        for name in parameters:
+            if name not in known:
+                message = f"network `{network}` has no parameter `{name}`"
+                raise Failed(Diagnostic("E203", message, help=did_you_mean(name, known)))
+
+
+class Network:
+    """A checked network."""
+
+    def __init__(self, spec: compiler.Spec, name: str) -> None:
+        self.name = name
+        self._spec = spec
+        self._network = spec.networks[name]
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{n}: {_text(shape)}" for n, shape in self.inputs.items())
+        heads = ", ".join(f"{n}: {_text(shape)}" for n, shape in self.heads.items())
+        return f"<network {self.name}: {inputs} -> {heads}, {self.parameters:,} parameters>"
+
+    @property
+    def inputs(self) -> dict[str, tuple[Size, ...]]:
+        """The shapes of the inputs, in their order: `{"image": ("N", 3, "32*h", "32*w")}`."""
+        return {each.name: _plain(each.type.shape) for each in self._network.graph.inputs}
+
+    @property
+    def heads(self) -> dict[str, tuple[Size, ...]]:
+        """The shapes of the heads, those included that exist in one mode only."""
+        return {each.name: _plain(each.value.type.shape) for each in self._network.graph.heads}
+
+    @property
+    def parameters(self) -> int:
+        """Learned numbers, as of the exported graph."""
+        return self._network.cost.params
+
+    @property
+    def macs(self) -> Size:
+        """Multiply-accumulate operations for one sample; a formula where sizes are free."""
+        macs = self._network.cost.macs
+        return macs if isinstance(macs, int) else str(macs)
+
+    def source(self) -> str:
+        """The text of a Python file that defines the network for PyTorch and needs torch only."""
+        from netloom.emit.torch import source
+
+        return source(self._network.graph)
+
+    def module(
+        self,
+        weights: "Given | None" = None,
+        keys: PathLike | None = None,
+    ) -> "nn.Module":
+        """The network as a torch module: what `source` says, run.
+
+        Its weights are fresh, or those of a checkpoint (`.safetensors`) or state dict. With `keys`,
+        a key map, the checkpoint (then also `.pt`) or state dict is that of another library.
+
+        Raises `netloom.Failed` for weights that are not those of the network (E602, E603, E610).
+        """
+        from netloom.emit.torch import module
+
+        made = module(self._network.graph)
+        if weights is not None:
+            import torch
+
+            arrays = self._weights(weights, keys)
+            made.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        return made
+
+    def onnx(
+        self,
+        weights: "Given | None" = None,
+        keys: PathLike | None = None,
+        *,
+        seed: int = 0,
+    ) -> bytes:
+        """The bytes of an ONNX model with the weights, as `module` takes them.
+
+        Without weights they are untrained, drawn from `seed`. Raises `netloom.Failed` as `module`.
+        """
+        from netloom.emit import onnx
+        from netloom.emit.weights import initial
+        from netloom.runtime.metadata import model_metadata
+
+        graph = self._network.graph
+        used = initial(graph, seed) if weights is None else self._weights(weights, keys)
+        return onnx.model_bytes(graph, used, model_metadata(self._spec, self.name))
+
+    def _weights(self, weights: "Given", keys: PathLike | None) -> "Weights":
+        from netloom.emit.foreign import as_arrays, read_checkpoint, renamed
+        from netloom.emit.key_map import read_key_map
+        from netloom.emit.weights import check_fit, load
+
+        graph = self._network.graph
+        if isinstance(weights, Mapping):
+            found, what = as_arrays(weights), "the state dict"
+        elif keys is None:
+            return load(Path(weights), graph)
+        else:
+            found, what = read_checkpoint(Path(weights)), f"`{weights}`"
+        if keys is not None:
+            return renamed(found, read_key_map(keys), graph, what)
+        check_fit(found, graph, what)
+        return found
+
+
+def _plain(shape: Shape) -> tuple[Size, ...]:
+    return tuple(dim if isinstance(dim, int) else str(dim) for dim in shape)
+
+
+def _text(shape: tuple[Size, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _written(name: str, value: object) -> str:
+    """A value as a spec writes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return repr(value)
+        case str():
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            return f'"{escaped}"'
+        case list() | tuple():
+            return f"[{', '.join(_written(name, item) for item in value)}]"
+    kinds = "a number, a truth, a text or a list of these"
+    raise TypeError(f"parameter `{name}` takes {kinds}, not {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Timing candidates beside one another, and what can be said about their ratios."""
