@@ -308,6 +308,13 @@ def test_a_model_says_which_spec_it_is_of(tmp_path: Path) -> None:
     assert "does not say which spec it is of" in failed.value.diagnostics[0].message
 
 
+@pytest.mark.usefixtures("without_warm_up")
+def test_a_model_with_weights_of_its_own_is_not_compared(tmp_path: Path) -> None:
+    subject = subject_of(digits(tmp_path / "x.onnx"), None, None, ())
+    (found,) = timed(subject, Plan(rounds=6, seconds=0), Following)  # type: ignore[arg-type]
+    assert [(row.candidate, row.error) for row in found.rows] == [(REFERENCE, 0), (EMITTED, None)]
+
+
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
     path = tmp_path / "digits.loom"
