@@ -6,10 +6,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netloom.api import Failed as Failed
     from netloom.api import Network as Network
     from netloom.api import Spec as Spec
     from netloom.api import load as load
+    from netloom.diagnostics import Failed as Failed
 
 __version__ = "0.1.0"
 

@@ -5,14 +5,12 @@ torch, numpy and onnx are imported by the methods that need them.
 """
 
 import os
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from netloom import compile as compiler
-from netloom import diagnostics
-from netloom.diagnostics import Diagnostic, did_you_mean
+from netloom.diagnostics import Diagnostic, Failed, did_you_mean
 from netloom.ir.types import Shape
 from netloom.syntax import ast
 
@@ -29,33 +27,6 @@ Size = int | str
 """A size that is fixed, or a formula of free ones: `224`, `"N"`, `"32*h"`."""
 
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
-
-
-class Failed(diagnostics.Failed):
-    """A mistake, or several: the text says what, where, why, and what to write instead."""
-
-    def __str__(self) -> str:
-        from netloom.diagnostics.render import render
-
-        return render(self.diagnostics).rstrip()
-
-
-def _readable(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Raises `Failed`, which a reader understands, where the function fails."""
-
-    @wraps(function)
-    def called(*given: Arguments.args, **named: Arguments.kwargs) -> Result:
-        try:
-            return function(*given, **named)
-        except diagnostics.Failed as failure:
-            raise Failed(*failure.diagnostics) from None
-
-    return called
-
-
-@_readable
 def load(path: PathLike) -> "Spec":
     """Reads and checks a spec. Raises `netloom.Failed` with every independent mistake in it."""
     return Spec(path, compiler.check_file(path))
@@ -76,7 +47,6 @@ class Spec:
         """The names of its networks."""
         return tuple(self._checked.networks)
 
-    @_readable
     def network(self, name: str | None = None, /, **parameters: object) -> "Network":
         """One of its networks, which may be left out where there is one only.
 
@@ -148,7 +118,6 @@ class Network:
 
         return source(self._network.graph)
 
-    @_readable
     def module(
         self,
         weights: "Given | None" = None,
@@ -171,7 +140,6 @@ class Network:
             made.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
         return made
 
-    @_readable
     def onnx(
         self,
         weights: "Given | None" = None,

@@ -126,6 +126,12 @@ class Failed(Exception):  # noqa: N818  what the stage did, not a kind of error
         super().__init__("; ".join(f"{d.code}: {d.message}" for d in diagnostics))
         self.diagnostics = diagnostics
 
+    def __str__(self) -> str:
+        # What somebody sees who calls the compiler from Python.
+        from netloom.diagnostics.render import render
+
+        return render(self.diagnostics).rstrip()
+
 
 MOST = 1_000
 """How many mistakes, and how many warnings, of one run are told."""
