@@ -131,6 +131,14 @@ def spread(found: Sequence[float]) -> Ratio:
     return Ratio(statistics.median(ordered), ordered[skipped], ordered[-1 - skipped])
 
 
+def slope(sizes: Sequence[int], times: Sequence[float]) -> float:
+    """The exponent with which times grow: the line of least squares through the logarithms."""
+    x, y = [math.log(each) for each in sizes], [math.log(each) for each in times]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    above = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return above / sum((a - mean_x) ** 2 for a in x)
+
+
 def _skipped(count: int) -> int:
     """How many of the smallest, and as many of the largest, lie outside of the interval."""
     outside = 0.0
