@@ -8,7 +8,6 @@ takes minutes.
 
 import argparse
 import gc
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,7 +15,7 @@ import torch
 from bench.exporters import emit, export_dynamo, export_torchscript, folder
 from bench.networks import Subject, written
 from bench.report import Row, Table, at_least, at_most, compared, show
-from bench.rounds import Rounds, calls, spread
+from bench.rounds import Rounds, calls, slope, spread
 from netloom.compile import check
 from netloom.diagnostics import Source
 from netloom.emit.weights import Weights
@@ -73,14 +72,6 @@ def growth(rounds: int) -> Table:
 def _exponent(found: Rounds) -> Row:
     by_round = zip(*(found.column(name) for name in found.costs), strict=True)
     return Row("exponent", spread([slope(DEPTHS, times) for times in by_round]), at_most(1.05))
-
-
-def slope(sizes: Sequence[int], times: Sequence[float]) -> float:
-    """The exponent with which times grow: the line of least squares through the logarithms."""
-    x, y = [math.log(each) for each in sizes], [math.log(each) for each in times]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    above = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return above / sum((a - mean_x) ** 2 for a in x)
 
 
 def beside_exporters(blocks: int, export_rounds: int) -> Table:

@@ -21,19 +21,14 @@ def prepare() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-def process(*command: str) -> Callable[[], Cost]:
-    """A candidate that is a process: its time, processor time and peak of resident memory."""
-    launched = [sys.executable, "-I", "-S", str(LAUNCHER), *command]
+def python(*arguments: str) -> Callable[[], Cost]:
+    """A candidate that is a process of Python: its times, and its peak of resident memory."""
+    command = [sys.executable, "-I", "-S", str(LAUNCHER), sys.executable, *arguments]
 
     def turn() -> Cost:
-        done = subprocess.run(launched, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr)
         return Cost(*json.loads(done.stdout))
 
     return turn
-
-
-def python(*arguments: str) -> Callable[[], Cost]:
-    """The same of this Python."""
-    return process(sys.executable, *arguments)

@@ -13,7 +13,7 @@ class Goal(NamedTuple):
     is_least: bool
 
     def __str__(self) -> str:
-        return f"{'>=' if self.is_least else '<='} {self.bound:g}"
+        return f"{'>=' if self.is_least else '<='} {self.bound:.3g}"
 
     def verdict(self, ratio: Ratio) -> str:
         """Whether it is kept; "unsure" where the bound lies within the interval."""

@@ -6,6 +6,7 @@ the median of these ratios, and its interval says how far the noise lets it be t
 """
 
 import gc
+import math
 import random
 import statistics
 import time
@@ -122,3 +123,11 @@ def spread(found: Sequence[float]) -> Ratio:
     """The median and its interval."""
     median, interval = estimate(found)
     return Ratio(median, *(interval or (min(found), max(found))))
+
+
+def slope(sizes: Sequence[int], times: Sequence[float]) -> float:
+    """The exponent with which times grow: the line of least squares through the logarithms."""
+    x, y = [math.log(each) for each in sizes], [math.log(each) for each in times]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    above = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return above / sum((a - mean_x) ** 2 for a in x)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 import onnx
 import pytest
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import binom
 
 from models import DIGITS, digits, drawn, rectifier
 from netloom.compile import check

@@ -255,7 +255,7 @@ def test_weights_in_a_file_of_their_own_are_found(tmp_path: Path) -> None:
     data.rename(tmp_path / "elsewhere")
     diagnostic = refusal(graph, weights, path)
     assert diagnostic.code == "E604"
-    assert "'model.onnx.data', which is not beside it" in diagnostic.message
+    assert "are said to lie in 'model.onnx.data': No such file" in diagnostic.message
 
 
 @pytest.mark.parametrize(

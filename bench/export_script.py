@@ -1,6 +1,7 @@
-"""What one would write to export torchvision's ResNet-50 with a checkpoint: run as a script.
+"""What one would write to export an emitted ResNet-50 with a checkpoint: run as a script.
 
-The arguments are the exporter (`dynamo` or `torchscript`), the checkpoint and the model to write.
+The arguments are the exporter (`dynamo` or `torchscript`), the folder of `resnet50.py`, the
+checkpoint, and the model to write.
 """
 
 import logging
@@ -9,14 +10,16 @@ import warnings
 
 import torch
 from safetensors.torch import load_file
-from torchvision.models import resnet50
 
 warnings.simplefilter("ignore")
 logging.disable(logging.WARNING)
 
-exporter, checkpoint, model = sys.argv[1:]
+exporter, folder, checkpoint, model = sys.argv[1:]
+sys.path.insert(0, folder)
+from resnet50 import Resnet50  # type: ignore[import-not-found]  # noqa: E402
+
 with torch.device("meta"):  # no time is lost with weights that are replaced at once
-    network = resnet50()
+    network = Resnet50()
 network.load_state_dict(load_file(checkpoint), assign=True)
 network.eval()
 image = (torch.zeros(2, 3, 224, 224),)
