@@ -37,6 +37,7 @@ format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The quick form of all measurements, about 20 minutes; `.venv/bin/python -m bench depth` is one of them.
 bench: .venv/ready
 	$(BIN)/python -m bench
 
