@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from netloom.compile import check
 from netloom.diagnostics import Failed, Source
-from netloom.emit.foreign import read_checkpoint, renamed
+from netloom.emit.foreign import foreign, read_checkpoint, renamed
 from netloom.emit.key_map import KeyMap, first_fitting
 from netloom.emit.weights import initial
 from test_cli import netloom
@@ -105,7 +105,7 @@ def test_a_line_that_says_nothing_is_told(line: str, reason: str) -> None:
 
 
 def test_weights_are_put_under_our_keys() -> None:
-    found = renamed(THEIRS, _key_map(MAP), GRAPH, "x")
+    found = renamed(foreign(THEIRS), _key_map(MAP), GRAPH, "x")
     assert list(found) == list(initial(GRAPH))
     for name, array in initial(GRAPH).items():
         numpy.testing.assert_array_equal(found[name], array)
@@ -113,13 +113,13 @@ def test_weights_are_put_under_our_keys() -> None:
 
 def test_counters_may_be_absent() -> None:
     theirs = {name: array for name, array in THEIRS.items() if "num_batches" not in name}
-    found = renamed(theirs, _key_map(MAP), GRAPH, "x")
+    found = renamed(foreign(theirs), _key_map(MAP), GRAPH, "x")
     assert found["stem.batchnorm1.num_batches_tracked"] == 0
 
 
 def _differences(theirs: dict[str, numpy.ndarray], text: str = MAP) -> str:
     with pytest.raises(Failed) as failed:
-        renamed(theirs, _key_map(text), GRAPH, "`theirs`")
+        renamed(foreign(theirs), _key_map(text), GRAPH, "`theirs`")
     (told,) = failed.value.diagnostics
     assert told.code == "E610"
     return told.help or ""
@@ -150,7 +150,7 @@ def test_a_shape_changes_only_where_the_map_says_so() -> None:
     theirs = {**THEIRS, "classifier.weight": THEIRS["classifier.weight"].reshape(2, 4, 1, 1)}
     assert "a line may end in `reshaped`" in _differences(theirs)
     text = f"[net]\nclassifier.weight -> out.weight reshaped\n{MAP}"
-    found = renamed(theirs, _key_map(text), GRAPH, "x")["out.weight"]
+    found = renamed(foreign(theirs), _key_map(text), GRAPH, "x")["out.weight"]
     numpy.testing.assert_array_equal(found, THEIRS["classifier.weight"])
     theirs["classifier.weight"] = numpy.zeros((3, 3), "float32")
     assert "is [3, 3], but `out.weight` is [2, 4]" in _differences(theirs, text)
@@ -163,7 +163,7 @@ def test_whole_numbers_are_no_weights() -> None:
 
 def test_a_map_that_does_not_know_the_network_is_refused() -> None:
     with pytest.raises(Failed, match="says nothing about network `net`"):
-        renamed(THEIRS, _key_map("[nets]\na -> b"), GRAPH, "x")
+        renamed(foreign(THEIRS), _key_map("[nets]\na -> b"), GRAPH, "x")
 
 
 def _torch_state(dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -175,7 +175,7 @@ def _torch_state(dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
 def test_a_pickled_checkpoint_is_read(tmp_path: Path, around: str | None) -> None:
     state = _torch_state(torch.float64)
     torch.save({around: state, "epoch": 3} if around else state, tmp_path / "theirs.pt")
-    found = read_checkpoint(tmp_path / "theirs.pt")
+    found = read_checkpoint(tmp_path / "theirs.pt").weights
     assert found.keys() == THEIRS.keys()
     for name, array in found.items():
         assert array.dtype == THEIRS[name].dtype

@@ -404,7 +404,7 @@ def test_the_command_tells_the_bad_file_and_prints_the_others(model: Path, tmp_p
     found = netloom("run", model, bad, good, "--device", "cpu")
     assert found.returncode == 1
     assert found.stdout.splitlines()[0] == str(good)
-    assert len(found.stdout.splitlines()) == 4
+    assert len(found.stdout.splitlines()) == 9
     assert f"error[E605]: `{bad}` is not a usable image" in found.stderr
     assert found.stderr.startswith("ONNX Runtime on the CPU\n")
     told = json.loads(netloom("run", model, bad, good, "--json").stdout)

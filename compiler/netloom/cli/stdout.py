@@ -30,6 +30,7 @@ def guard_stdout() -> None:
     before = sys.stdout
     if before is None:  # it is closed, so nobody wants the result
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  as long as the process
+    if not isinstance(before, io.TextIOWrapper):  # whose it is sees to it
         return
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Raw(before.fileno(), "wb", closefd=False)),

@@ -4,17 +4,23 @@ import hashlib
 import json
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import netloom
 from netloom.compile import Spec
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.emit.sizes import sizes_json
 from netloom.ir.dims import Dim, Symbolic, size
+from netloom.ir.graph import Value
+from netloom.ops.activation import Sigmoid, Softmax
+from netloom.ops.operands import channel_axis
 from netloom.passes.admissible import Admissible, Bounds, admissible_sizes
 from netloom.passes.expressions import Names, evaluate
 from netloom.syntax import ast
 from netloom.syntax.parse import LANGUAGE_VERSION, parse
+from netloom.train.losses import CrossEntropy
+
+HeadKind = Literal["probabilities", "logits"]
 
 
 def model_metadata(
@@ -37,6 +43,9 @@ def model_metadata(
         "netloom.spec_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "netloom.sizes": json.dumps(sizes_json(admissible_sizes(spec.networks[network].graph))),
     }
+    kinds = kinds_of_heads(spec, network)
+    if kinds:
+        entries["netloom.heads"] = json.dumps(kinds)
     imports = {spec.place_of(each): each.text for each in spec.sources[1:]}
     if imports:
         entries["netloom.imports"] = json.dumps(imports, sort_keys=True)
@@ -49,6 +58,31 @@ def model_metadata(
     if training:
         entries["netloom.training"] = json.dumps(training, sort_keys=True)
     return entries
+
+
+def kinds_of_heads(spec: Spec, network: str) -> dict[str, HeadKind]:
+    """What the numbers of a head are, where the spec says so.
+
+    They are `probabilities` behind a softmax of the channels or a sigmoid, and `logits` where the
+    training minimises their cross-entropy. Of other heads nothing is known.
+    """
+    program = spec.programs.get(network)
+    terms = program.loss if program else ()
+    trained = {term.loss.logits for term in terms if isinstance(term.loss, CrossEntropy)}
+    kinds: dict[str, HeadKind] = {}
+    for head in spec.networks[network].graph.heads_in("infer"):
+        if _is_probability(head.value):
+            kinds[head.name] = "probabilities"
+        elif head.value in trained:
+            kinds[head.name] = "logits"
+    return kinds
+
+
+def _is_probability(value: Value) -> bool:
+    op = value.layer.op if value.layer else None
+    if isinstance(op, Softmax):
+        return op.axis in (None, channel_axis(value.type.rank))
+    return isinstance(op, Sigmoid)
 
 
 def admissible_from(metadata: Mapping[str, str]) -> Admissible | None:
