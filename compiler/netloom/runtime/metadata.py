@@ -11,7 +11,6 @@ from netloom.compile import Spec
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.emit.sizes import sizes_json
 from netloom.ir.dims import Dim, Symbolic, size
-from netloom.ir.graph import Value
 from netloom.ops.activation import Sigmoid, Softmax
 from netloom.ops.operands import channel_axis
 from netloom.passes.admissible import Admissible, Bounds, admissible_sizes
@@ -63,26 +62,26 @@ def model_metadata(
 def kinds_of_heads(spec: Spec, network: str) -> dict[str, HeadKind]:
     """What the numbers of a head are, where the spec says so.
 
-    They are `probabilities` behind a softmax of the channels or a sigmoid, and `logits` where the
-    training minimises their cross-entropy. Of other heads nothing is known.
+    They are `probabilities` behind a softmax of the channels or a sigmoid, and `logits` in front of
+    such a softmax, or where the training minimises their cross-entropy. Of other heads nothing is
+    known.
     """
+    heads = spec.networks[network].graph.heads_in("infer")
     program = spec.programs.get(network)
     terms = program.loss if program else ()
-    trained = {term.loss.logits for term in terms if isinstance(term.loss, CrossEntropy)}
-    kinds: dict[str, HeadKind] = {}
-    for head in spec.networks[network].graph.heads_in("infer"):
-        if _is_probability(head.value):
-            kinds[head.name] = "probabilities"
-        elif head.value in trained:
-            kinds[head.name] = "logits"
-    return kinds
-
-
-def _is_probability(value: Value) -> bool:
-    op = value.layer.op if value.layer else None
-    if isinstance(op, Softmax):
-        return op.axis in (None, channel_axis(value.type.rank))
-    return isinstance(op, Sigmoid)
+    logits = {term.loss.logits for term in terms if isinstance(term.loss, CrossEntropy)}
+    probabilities = set()
+    for value in (head.value for head in heads):
+        op = value.layer.op if value.layer else None
+        if isinstance(op, Softmax) and op.axis in (None, channel_axis(value.type.rank)):
+            logits.add(op.x)
+            probabilities.add(value)
+        elif isinstance(op, Sigmoid):
+            probabilities.add(value)
+    kinds: dict[str, HeadKind] = {
+        h.name: "probabilities" for h in heads if h.value in probabilities
+    }
+    return kinds | {h.name: "logits" for h in heads if h.value in logits - probabilities}
 
 
 def admissible_from(metadata: Mapping[str, str]) -> Admissible | None:
