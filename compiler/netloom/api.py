@@ -207,7 +207,8 @@ def _check_weights(weights: object, keys: object) -> None:
     if hasattr(weights, "state_dict"):
         message = f"weights are a state dict or a path, not a module: give {_kind(weights)}"
         raise TypeError(f"{message}.state_dict()")
-    _check_path("a checkpoint's path, or a state dict, is wanted: `weights`", weights)
+    if not isinstance(weights, str | os.PathLike):
+        raise TypeError(f"`weights` is a checkpoint's path or a state dict, not {_kind(weights)}")
 
 
 def _check_seed(seed: object) -> None:

@@ -132,7 +132,7 @@ def _check_outputs(
 
     if csv:
         check_output(csv, read(), force=force)
-    if out:
+    if out and out.suffix == ".npz":
         kind = "an archive of outputs that `netloom run` wrote"
         check_output(out, read(), kind, is_archive_of_outputs, force)
 
