@@ -142,6 +142,12 @@ def test_what_is_of_the_wrong_type_is_told(call: Callable[[Any], Any], words: st
         call(netloom.load(LENET).network())
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), [1.0, float("inf")]])
+def test_a_parameter_that_is_not_finite_is_told(value: object) -> None:
+    with pytest.raises(ValueError, match="parameter `classes` takes finite numbers, not"):
+        netloom.load(RESNET).network("resnet18", classes=value)
+
+
 def test_a_seed_below_0_is_told() -> None:
     with pytest.raises(ValueError, match="`seed` is at least 0, not -1"):
         netloom.load(LENET).network().onnx(seed=-1)

@@ -166,7 +166,7 @@ def test_whole_numbers_are_no_weights() -> None:
 
 def test_a_counter_of_another_type_is_told_by_its_type_and_last() -> None:
     state = _torch_state()
-    state["features.1.num_batches_tracked"] = torch.tensor(3.0, dtype=torch.float16)
+    state["features.1.num_batches_tracked"] = torch.tensor(2.5, dtype=torch.float16)
     state["classifier.bias"] = torch.zeros(3)
     assert _differences(state).splitlines() == [
         "`classifier.bias` is [3], but `out.bias` is [2]",
@@ -175,16 +175,25 @@ def test_a_counter_of_another_type_is_told_by_its_type_and_last() -> None:
     ]
 
 
+def test_a_counter_that_became_a_float_is_still_a_counter() -> None:
+    state = {name: each.half() for name, each in _torch_state().items()}
+    state["features.1.num_batches_tracked"] += 17
+    found = renamed(foreign(state), _key_map(MAP), GRAPH, "x")[
+        "stem.batchnorm1.num_batches_tracked"
+    ]
+    assert (found.dtype, int(found)) == ("int64", 17)
+
+
 @pytest.mark.parametrize("prefix", ["module.", "module.model."])
 def test_a_prefix_without_which_the_keys_fit_is_proposed(prefix: str) -> None:
     theirs = {f"{prefix}{name}": array for name, array in THEIRS.items()}
     theirs_and_one_more = {**theirs, "n_averaged": numpy.array(3)}
     for state in (theirs, theirs_and_one_more):
-        *_, last = _differences(state).splitlines()
         proposed = f"the keys fit without `{prefix}`: `--strip-prefix {prefix}` leaves it out"
-        assert last == proposed
-    found = renamed(foreign(theirs), _key_map(MAP), GRAPH, "x", prefix)
-    numpy.testing.assert_array_equal(found["out.bias"], THEIRS["classifier.bias"])
+        assert _differences(state) == proposed
+    for given in (prefix, prefix.removesuffix(".")):
+        found = renamed(foreign(theirs), _key_map(MAP), GRAPH, "x", given)
+        numpy.testing.assert_array_equal(found["out.bias"], THEIRS["classifier.bias"])
 
 
 def test_a_prefix_that_does_not_help_is_not_proposed() -> None:
@@ -225,7 +234,7 @@ def test_what_is_no_key_map_is_told_once() -> None:
     (told,) = failed.value.diagnostics
     assert told.code == "E609"
     assert told.help is not None
-    assert "is this a key map? Its lines are `their key -> our key`" in told.help
+    assert "is this a key map?\nits lines are of the form `their key -> our key`" in told.help
     with pytest.raises(Failed) as failed:
         _key_map("a -> b\nc -> d\ne\nf\n")
     assert len(failed.value.diagnostics) == 2
@@ -334,7 +343,7 @@ def test_weights_of_another_width_are_told_with_what_converts_them(
     assert (told.code, f"holds weights in {width}" in told.message) == ("E603", True)
     said = _follow(told.help or "", tmp_path)
     floats = sum(each.is_floating_point() for each in state.values())
-    assert f"converted {floats} tensors from {width} to float32" in said
+    assert f"converted {floats} tensors from {width}: weights to float32" in said
     found = load(tmp_path / "a.float32.safetensors", GRAPH)
     numpy.testing.assert_array_equal(found["out.bias"], other["out.bias"].float().numpy())
 

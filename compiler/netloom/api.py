@@ -4,6 +4,7 @@ A mistake of a spec is the exception `netloom.Failed`, whose text is what the co
 torch, numpy and onnx are imported by the methods that need them.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,7 @@ class Spec:
             netloom.Failed: for a name or parameter that is not there (E201, E608, E203), and as
                 `load` where the spec does not hold with the parameters.
             TypeError: for a value that a spec cannot have, and a name that is no text.
+            ValueError: for a number that is not finite.
         """
         if not isinstance(name, str | None):
             raise TypeError(f"the name of a network is a text, not {_kind(name)}")
@@ -231,6 +233,8 @@ def _written(name: str, value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case float() if not math.isfinite(value):
+            raise ValueError(f"parameter `{name}` takes finite numbers, not {value}")
         case int() | float():
             return repr(value)
         case str():

@@ -63,6 +63,6 @@ def import_weights(
         graph = checked.networks[name].graph
         weights = renamed(found, key_map, graph, f"`{checkpoint}`", strip_prefix)
         for dtype, count in found.converted.items():
-            note(f"converted {count} tensors from {dtype} to float32")
+            note(f"converted {count} tensors from {dtype}: weights to float32, counters to int64")
         write_atomically(path, [need("safetensors.numpy", "train").save(dict(weights))])
         note(f"wrote {path} ({len(weights)} tensors of network `{name}`)")

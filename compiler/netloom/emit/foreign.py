@@ -120,17 +120,21 @@ def renamed(
     placing.fill()
     if not placing.differences:
         return {name: placing.made[name] for name in wanted}
-    told = [shortened(placing.differences)]
     needless = None if prefix else _needless_prefix(found.weights, place, wanted)
+    help = shortened(placing.differences)
     if needless:
-        told.append(f"the keys fit without `{needless}`: `--strip-prefix {needless}` leaves it out")
-    if key_map:
-        message = f"`{key_map.name}` does not lead from {what} to network `{graph.name}`"
-        raise Failed(Diagnostic("E610", message, help="\n".join(told)))
-    message = f"{what} does not hold the weights of network `{graph.name}`"
-    if not needless:
-        told.append("`--keys MAP` says how the keys of another library become ours")
-    raise Failed(Diagnostic("E603", message, help="\n".join(told)))
+        help = f"the keys fit without `{needless}`: `--strip-prefix {needless}` leaves it out"
+    elif key_map is None:
+        help += "\n`--keys MAP` says how the keys of another library become ours"
+    raise Failed(_does_not_fit(key_map, graph.name, what, help))
+
+
+def _does_not_fit(key_map: KeyMap | None, network: str, what: str, help: str) -> Diagnostic:
+    if key_map is None:
+        message = f"{what} does not hold the weights of network `{network}`"
+        return Diagnostic("E603", message, help=help)
+    message = f"`{key_map.name}` does not lead from {what} to network `{network}`"
+    return Diagnostic("E610", message, help=help)
 
 
 def _place_by(key_map: KeyMap | None, network: str) -> Place:
@@ -148,7 +152,8 @@ def _without_prefix(place: Place, prefix: str, keys: Iterable[str], what: str) -
         first = next(iter(keys), None)
         help = f"its first key is `{first}`" if first else None
         raise Failed(Diagnostic("E610", f"no key of {what} begins with `{prefix}`", help=help))
-    return lambda key: place(key.removeprefix(prefix))
+    # `module` means `module.`: no key begins with a dot.
+    return lambda key: place(key.removeprefix(prefix).removeprefix("."))
 
 
 def _needless_prefix(
@@ -196,8 +201,10 @@ class _Placing:
 
     def put(self, key: str, found: Foreign) -> None:
         """Puts one weight at its place."""
-        array = found.weights[key]
         ours = self.place(key)
+        array = found.weights[key]
+        if ours and ours.name in self.wanted and _is_counter(self.wanted[ours.name]):
+            array = _counted(array)
         difference = self._difference(key, ours, array, found.dtypes[key])
         if difference:
             (self.of_weights if array.ndim else self.of_counters).append(difference)
@@ -239,6 +246,12 @@ class _Placing:
                 self.made[name] = numpy.zeros(parameter.shape, parameter.dtype)
             else:
                 self.of_weights.append(f"nothing becomes `{name}`")
+
+
+def _counted(array: "numpy.ndarray[Any, Any]") -> "numpy.ndarray[Any, Any]":
+    """A counter as int64, where it became a float and still is a whole number."""
+    is_whole = numpy.isfinite(array).all() and (array == numpy.floor(array)).all()
+    return array.astype("int64") if is_whole else array
 
 
 def _is_counter(parameter: Parameter) -> bool:

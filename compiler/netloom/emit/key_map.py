@@ -177,7 +177,7 @@ def _no_key_map(found: Sequence[Diagnostic]) -> Diagnostic:
     """One mistake instead of many, where hardly a line is one of a key map."""
     first, *others = found
     help = f"nor can {len(others)} other lines: is this a key map?"
-    return first._replace(help=f"{help} Its lines are `their key -> our key`")
+    return first._replace(help=f"{help}\nits lines are of the form `their key -> our key`")
 
 
 def _lines(source: Source) -> Iterator[tuple[Span, str]]:
