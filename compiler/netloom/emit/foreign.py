@@ -250,8 +250,10 @@ class _Placing:
 
 def _counted(array: "numpy.ndarray[Any, Any]") -> "numpy.ndarray[Any, Any]":
     """A counter as int64, where it became a float and still is a whole number."""
-    is_whole = numpy.isfinite(array).all() and (array == numpy.floor(array)).all()
-    return array.astype("int64") if is_whole else array
+    is_float = numpy.issubdtype(array.dtype, numpy.floating)
+    if not is_float or not numpy.isfinite(array).all() or (array % 1).any():
+        return array
+    return array.astype("int64")
 
 
 def _is_counter(parameter: Parameter) -> bool:
