@@ -339,6 +339,7 @@ def test_axes_without_a_name_may_differ(tmp_path: Path) -> None:
         ("netloom.preprocessing", '{"image": {"colours": "grey"}}'),
         ("netloom.preprocessing", '{"image": 3}'),
         ("netloom.classes", "7"),
+        ("netloom.heads", "[]"),
     ],
 )
 def test_damaged_metadata_is_told(model: Path, tmp_path: Path, key: str, value: str) -> None:

@@ -43,6 +43,8 @@ def is_map(array: Array) -> bool:
 def _head(interface: Interface, name: str, array: Array, kind: str | None, top: int) -> list[str]:
     if is_map(array):
         return [_summary(name, array)]
+    if not array.size:
+        return [f"  {printable(name)}: nothing"]
     values = array.reshape(-1)
     # A model that does not know what its heads are may still know the names of its classes.
     labels = interface.classes if kind or not interface.heads else ()
@@ -53,7 +55,7 @@ def _head(interface: Interface, name: str, array: Array, kind: str | None, top: 
         return _ranked(name, "", values, labels, top, bars=True)
     if kind == "raw logits" or labels is interface.classes or len(values) > FEW:
         return _ranked(name, "raw", values, labels, top, bars=False)
-    return [f"  {printable(name)}: {'  '.join(map(_number, values)) or 'nothing'}"]
+    return [f"  {printable(name)}: {'  '.join(map(_number, values))}"]
 
 
 def _summary(name: str, array: Array) -> str:
