@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import onnx
 import pytest
@@ -108,6 +110,55 @@ def test_weights_that_do_not_fit_are_told() -> None:
     for method in (network.module, network.onnx):
         with pytest.raises(netloom.Failed, match=r"error\[E603\]: the state dict does not hold"):
             method({"a": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda _: netloom.load(cast(Any, 3)),
+            "the path of a spec is a str or a pathlib.Path, not int",
+        ),
+        (
+            lambda _: netloom.load(cast(Any, b"x.loom")),
+            "the path of a spec is a str or a pathlib.Path",
+        ),
+        (
+            lambda _: netloom.load(LENET).network(cast(Any, 3)),
+            "the name of a network is a text, not int",
+        ),
+        (lambda n: n.module(3), "`weights` is a checkpoint's path or a state dict, not int"),
+        (lambda n: n.onnx([1]), "`weights` is a checkpoint's path or a state dict, not list"),
+        (lambda n: n.module(n.module()), r"not a module: give Lenet.state_dict\(\)"),
+        (lambda n: n.module({"c1.weight": 3}), "this has int at `c1.weight`"),
+        (lambda n: n.module(keys="x.keys"), "give `weights`, too"),
+        (lambda n: n.onnx(keys="x.keys"), "give `weights`, too"),
+        (lambda n: n.module({}, keys=3), "path of a key map, is a str or a pathlib.Path, not int"),
+        (lambda n: n.onnx(seed="a"), "`seed` is a whole number, not str"),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_told(call: Callable[[Any], Any], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call(netloom.load(LENET).network())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), [1.0, float("inf")]])
+def test_a_parameter_that_is_not_finite_is_told(value: object) -> None:
+    with pytest.raises(ValueError, match="parameter `classes` takes finite numbers, not"):
+        netloom.load(RESNET).network("resnet18", classes=value)
+
+
+def test_a_seed_below_0_is_told() -> None:
+    with pytest.raises(ValueError, match="`seed` is at least 0, not -1"):
+        netloom.load(LENET).network().onnx(seed=-1)
+
+
+def test_arrays_of_every_width_are_weights() -> None:
+    network = netloom.load(LENET).network()
+    state = network.module().state_dict()
+    half = {name: each.numpy().astype("float16") for name, each in state.items()}
+    found = network.module(half).state_dict()
+    torch.testing.assert_close(found["c1.weight"], torch.tensor(half["c1.weight"]).float())
 
 
 def test_a_value_that_a_spec_cannot_have_is_a_type_error() -> None:

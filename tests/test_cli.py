@@ -113,6 +113,56 @@ def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
     assert netloom(*arguments).returncode == 2
 
 
+def _into(stdout: Any, *arguments: str | Path, **variables: str) -> tuple[int, str]:
+    """The exit code and the stderr of a command that writes to such a stdout."""
+    command = [sys.executable, "-m", "netloom", *map(str, arguments)]
+    environment = {**os.environ, **variables}
+    found = subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    return found.returncode, found.stderr
+
+
+WITH_OUTPUT = [
+    ("check", LENET),
+    ("check", "--json", LENET),
+    ("explain", LENET),
+    ("fmt", "--diff", ROOT / "tests" / "crashers" / "whole_with_gaps.loom"),
+    ("compile", LENET, "--emit", "torch"),
+    ("explain-error", "E208"),
+    ("--help",),
+]
+FULL = "error[E005]: cannot write to stdout: no space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", WITH_OUTPUT, ids=lambda each: each[0])
+def test_a_full_disk_behind_stdout_is_told(arguments: tuple[str | Path, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        assert _into(full, *arguments) == (1, FULL)
+
+
+def test_a_full_disk_is_told_also_where_nothing_is_buffered() -> None:
+    with Path("/dev/full").open("w") as full:
+        assert _into(full, "explain", LENET, PYTHONUNBUFFERED="1") == (1, FULL)
+
+
+@pytest.mark.parametrize("arguments", WITH_OUTPUT, ids=lambda each: each[0])
+def test_a_reader_that_has_gone_is_no_mistake(arguments: tuple[str | Path, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert _into(writing, *arguments) == (0, "")
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("command", ["check", "explain"])
+def test_a_stdout_that_is_closed_is_no_mistake(command: str) -> None:
+    script = f"exec {sys.executable} -m netloom {command} {LENET} >&-"
+    found = subprocess.run(script, shell=True, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 def test_version_and_help() -> None:
     assert netloom("--version").stdout == f"netloom {__version__}\n"
     assert netloom("--help").returncode == 0

@@ -16,8 +16,9 @@ from netloom.emit.rows import COMPARED_AT, explained, tree
 from netloom.ir.dims import number, size
 from specimens import ROOT
 
-GOOGLENET, SQUEEZENET, RESNET, LENET = (
-    ROOT / "specs" / f"{name}.loom" for name in ("googlenet", "squeezenet", "resnet", "lenet")
+GOOGLENET, SQUEEZENET, RESNET, LENET, UNET = (
+    ROOT / "specs" / f"{name}.loom"
+    for name in ("googlenet", "squeezenet", "resnet", "lenet", "unet")
 )
 
 
@@ -185,14 +186,58 @@ def test_nothing_is_cut_off_silently(
     whole = capsys.readouterr().out
     assert "…" not in text
     missing = {*whole.splitlines()[2].split()} - {*text.splitlines()[2].split()}
-    (told,) = [line for line in text.splitlines() if "not shown" in line] or [""]
-    assert {*told.replace(",", "").split()} & {*whole.splitlines()[2].split()} == missing
+    _, _, told = text.replace(",", "").partition("not shown for want of width:")
+    assert {*told.split("\n\n")[0].split()} == missing
     assert missing or width > 60
     words = text.replace("\n", " ").split()
     assert all(row.label in words for row in rows)
     assert number(network.cost.params) in words
-    if path == LENET:
-        assert max(map(len, text.splitlines()[2:17])) <= max(width, 60)
+    assert number(network.cost.macs) in " ".join(words)
+    assert max(map(len, text.splitlines()[2:])) <= width
+
+
+@pytest.mark.parametrize("path", [SQUEEZENET, UNET], ids=lambda path: path.stem)
+def test_a_terminal_of_80_columns_has_shapes_and_fields_of_free_sizes(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (network,) = check_file(path).networks.values()
+    shown = explained(network, {})
+    print_table(shown, tree(shown), 80)
+    heading = capsys.readouterr().out.splitlines()[2].split()
+    assert {"shape", "field", "parameters"} <= {*heading}
+
+
+def test_free_sizes_are_told_with_numbers_that_can_be_given() -> None:
+    text = run(SQUEEZENET).stdout
+    (line,) = [each for each in text.splitlines() if each.startswith("  sizes")]
+    assert line.startswith("  sizes      h, w are free; `--size h=")
+    given = line.partition("--size ")[2].partition("`")[0]
+    with_numbers = run(SQUEEZENET, "--size", given).stdout
+    assert "*h" not in with_numbers.partition("\n")[2]
+    assert "  sizes" not in with_numbers
+    assert "w is free; `--size w=" in run(SQUEEZENET, "--size", "h=7").stdout
+    assert "  sizes" not in run(LENET).stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "specs").glob("*.loom")), ids=lambda p: p.stem)
+def test_rows_beside_one_another_have_different_names(path: Path) -> None:
+    for network in check_file(path).networks.values():
+        around: list[str] = []
+        seen = set()
+        for row in tree(explained(network, {})):
+            around[row.depth :] = [row.label]
+            assert tuple(around) not in seen
+            seen.add(tuple(around))
+
+
+def test_a_layer_behind_a_block_of_its_name_has_its_own() -> None:
+    rows = table(run(UNET).stdout)
+    bottom = [row["operator"] for row in rows if row["value"] == "bottom"]
+    assert bottom == ["double"]
+    assert [row["value"] for row in rows if row["operator"] == "dropout"] == [
+        "dropout1",
+        "dropout2",
+    ]
 
 
 def test_a_pipe_gets_no_blanks_at_line_ends_and_no_colours() -> None:

@@ -109,6 +109,10 @@ def _model_and_pixels() -> None:
     _lenet()
     assert _netloom("compile lenet.loom").returncode == 0
     numpy.save("pixels.npy", numpy.zeros((28, 28), "float32"))
+    digit = numpy.zeros((1, 1, 32, 32), "float32")
+    numpy.save("digit.npy", digit)
+    digit[0, 0, 3, :12] = numpy.nan
+    numpy.save("missing.npy", digit)
 
 
 def _model_and_a_folder() -> None:
@@ -155,6 +159,8 @@ PREPARED: dict[str, Callable[[], None]] = {
     "E606": _other_model,
     "E611": _model_and_a_folder,
     "E617": _weights_in_a_folder,
+    "E620": _model_and_pixels,
+    "W621": _model_and_pixels,
     "E616": _weights_of_the_spec,
     "E613": _lenet,
     "E609": lambda: _foreign_weights("E609"),
@@ -213,9 +219,10 @@ def _told_of(path: str) -> tuple[Diagnostic, ...]:
 def _output_of(command: str, code: str) -> str:
     PREPARED.get(code, lambda: None)()
     found = _netloom(command)
-    assert found.returncode == 1
-    assert f"error[{code}]: " in found.stderr
-    assert found.stderr.count("error[") == 1
+    severity = Diagnostic(code, "").severity
+    assert found.returncode == (severity == "error")
+    assert f"{severity}[{code}]: " in found.stderr
+    assert found.stderr.count(f"{severity}[") == 1
     return found.stderr
 
 

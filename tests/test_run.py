@@ -14,17 +14,24 @@ from typing import Any
 
 import numpy
 import pytest
+import torch
 from onnx import TensorProto, helper
 from PIL import Image
 
-from models import CLASSES, FREE, TWO_INPUTS, digits, drawn, exported, foreign, rectifier
-from netloom.diagnostics import Failed
+from models import CLASSES, DIGITS, FREE, TWO_INPUTS, digits, drawn, exported, foreign, rectifier
+from netloom.cli.heads import heads_text
+from netloom.compile import check
+from netloom.diagnostics import Failed, Source
+from netloom.passes.admissible import Admissible
 from netloom.runtime import devices, sessions
 from netloom.runtime.devices import PROVIDERS
 from netloom.runtime.inputs import Sample, files
+from netloom.runtime.interface import Interface
+from netloom.runtime.metadata import model_metadata
 from netloom.runtime.predict import BoundRun, Prediction, Refused, groups, predict, predictions
 from netloom.runtime.results import SOURCES, csv_line
 from netloom.runtime.sessions import Placed, left_on_cpu, open_session, opened, placement_of
+from netloom.runtime.trained import find
 from test_cli import netloom
 
 
@@ -332,6 +339,7 @@ def test_axes_without_a_name_may_differ(tmp_path: Path) -> None:
         ("netloom.preprocessing", '{"image": {"colours": "grey"}}'),
         ("netloom.preprocessing", '{"image": 3}'),
         ("netloom.classes", "7"),
+        ("netloom.heads", "[]"),
     ],
 )
 def test_damaged_metadata_is_told(model: Path, tmp_path: Path, key: str, value: str) -> None:
@@ -404,7 +412,7 @@ def test_the_command_tells_the_bad_file_and_prints_the_others(model: Path, tmp_p
     found = netloom("run", model, bad, good, "--device", "cpu")
     assert found.returncode == 1
     assert found.stdout.splitlines()[0] == str(good)
-    assert len(found.stdout.splitlines()) == 4
+    assert len(found.stdout.splitlines()) == 9
     assert f"error[E605]: `{bad}` is not a usable image" in found.stderr
     assert found.stderr.startswith("ONNX Runtime on the CPU\n")
     told = json.loads(netloom("run", model, bad, good, "--json").stdout)
@@ -510,8 +518,6 @@ def test_json_and_csv_exclude_one_another(model: Path) -> None:
 
 def test_labels_do_not_steer_the_terminal(tmp_path: Path) -> None:
     labels = ("\x1b[31mred", "b", "c")
-    from models import DIGITS
-
     model = exported(tmp_path / "x.onnx", DIGITS, classes=labels)
     found = netloom("run", model, saved(tmp_path / "x.npy", drawn(1, 8, 8)))
     assert "\x1b" not in found.stdout
@@ -532,6 +538,228 @@ def test_decisions_are_no_scores(tmp_path: Path) -> None:
     model = foreign(tmp_path / "x.onnx", inputs, {"y": (TensorProto.BOOL, ["N", 3])}, [node])
     (found,) = predict(open_session(model), [saved(tmp_path / "x.npy", drawn(1, 3))], 1)
     assert found.classes == ()
+
+
+# Every head by what it is
+
+
+def _told(text: str, arrays: dict[str, Any], top: int = 3, classes: Any = ()) -> list[str]:
+    """The lines for heads of these arrays, of a model that says so much about itself."""
+    spec = check(Source("net.loom", text))
+    (name,) = spec.networks
+    kinds = json.loads(model_metadata(spec, name).get("netloom.heads", "{}"))
+    nothing = Admissible({}, {})
+    interface = Interface(name, {}, tuple(arrays), nothing, None, True, {}, classes, kinds)
+    return heads_text(interface, arrays, top)
+
+
+SEGMENTS = """
+network net {
+    input image: float32[N, 1, 8, 8]
+    target label: int64[N]
+    body = conv(4, 3) -> relu -> flatten
+    head logits = body -> linear(3)
+    head boxes = body -> linear(4)
+    infer head chance = body -> linear(12) -> sigmoid
+}
+train net { loss cross_entropy(logits, label) }
+"""
+
+
+def test_logits_go_through_a_softmax_where_nothing_else_has_done_so() -> None:
+    scores = numpy.array([[1.0, 3.0, 2.0]], "float32")
+    told = _told(SEGMENTS, {"logits": scores}, classes=("a", "b", "c"))
+    expected = torch.softmax(torch.tensor(scores[0]), 0)
+    bar = "█" * round(30 * float(expected[1]))
+    assert told[:2] == ["  logits (through a softmax)", f"    b  {expected[1]:.4f}  {bar}"]
+    assert [line.split()[1] for line in told[2:]] == [f"{expected[i]:.4f}" for i in (2, 0)]
+
+
+def test_logits_beside_their_probabilities_are_shown_as_they_are() -> None:
+    scores = {"logits": numpy.array([[1.0, 30.0, 2.0]], "float32")}
+    scores["probabilities"] = numpy.array([[0.0, 1.0, 0.0]], "float32")
+    told = _told(DIGITS, scores, top=1, classes=CLASSES)
+    assert told == [
+        "  logits (raw, 1 largest of 3)",
+        "    one  30.0000",
+        "  probabilities (1 largest of 3)",
+        f"    one  1.0000  {'█' * 30}",
+    ]
+
+
+def test_of_numbers_that_nobody_explains_there_are_no_bars() -> None:
+    few, many = drawn(1, 4), drawn(1, 50)
+    told = _told(SEGMENTS, {"boxes": few, "other": many}, classes=("a", "b", "c", "d"))
+    assert told[0] == "  boxes: " + "  ".join(f"{each:.4f}" for each in few[0])
+    assert told[1] == "  other (raw, 3 largest of 50)"
+    best = numpy.argsort(-many[0])[:3]
+    assert [line.split() for line in told[2:]] == [[str(i), f"{many[0, i]:.4f}"] for i in best]
+    assert "█" not in "".join(told)
+
+
+def test_independent_probabilities_have_bars() -> None:
+    chances = numpy.linspace(0, 1, 12, dtype="float32")[None]
+    told = _told(SEGMENTS, {"chance": chances})
+    assert told[1] == f"    11  1.0000  {'█' * 30}"
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (numpy.array([[[[1, 2], [3, 6]]]], "float32"), "1.0000 to 6.0000, mean 3.0000"),
+        (numpy.array([[[1, numpy.nan, 3]]], "float32"), "mean 2.0000, of the 2 that are finite"),
+        (numpy.array([[[numpy.nan]]], "float32"), "none of them finite"),
+        (numpy.array([[[True, False]]]), "1 of 2 true"),
+        (numpy.zeros((1, 0, 4), "float32"), "float32[1, 0, 4]"),
+    ],
+)
+def test_a_map_is_summed_up(array: Any, words: str) -> None:
+    (told,) = _told(FREE, {"map": array})
+    assert told.startswith(f"  map: {array.dtype}{list(array.shape)}")
+    assert told.endswith(words)
+
+
+@pytest.mark.parametrize("array", [numpy.array(3, "int64"), numpy.zeros((1, 0), "float32")])
+def test_a_number_and_nothing_at_all(array: Any) -> None:
+    assert _told(FREE, {"y": array}) == ["  y: 3" if array.size else "  y: nothing"]
+
+
+def test_where_maps_are_shown_it_is_said_how_to_have_them(tmp_path: Path) -> None:
+    model = exported(tmp_path / "free.onnx", FREE)
+    path = saved(tmp_path / "x.npy", drawn(2, 4, 4))
+    found = netloom("run", model, path)
+    assert "  map: float32[1, 3, 4, 4], " in found.stdout
+    assert "`--out FILE.npz` keeps all numbers" in found.stderr
+    assert "keeps" not in netloom("run", model, path, "--out", tmp_path / "out.npz").stderr
+
+
+# Numbers that are not finite
+
+
+def _warnings(model: Path, path: Path) -> list[str]:
+    found = predict(open_session(model), [path], 1)
+    return [str(Failed(each.warning)) for each in found if each.warning]
+
+
+def test_an_input_that_is_not_finite_is_told_with_its_share(tmp_path: Path) -> None:
+    model = exported(tmp_path / "pair.onnx", TWO_INPUTS)
+    a, b = drawn(2, 4), drawn(2, 4)
+    a[1, :3] = numpy.nan, numpy.inf, 0
+    numpy.savez(tmp_path / "x.npz", a=a, b=b)
+    (told,) = _warnings(model, tmp_path / "x.npz")
+    assert told.splitlines()[:2] == [
+        f"warning[W621]: `{tmp_path / 'x.npz'}[1]`: "
+        "2 of 4 numbers of input `a` are NaN or infinite",
+        "  = note: 2 of 4 numbers of output `sum` are NaN or infinite",
+    ]
+
+
+def test_a_nan_that_the_model_hides_is_told(tmp_path: Path) -> None:
+    inputs = {"x": (TensorProto.FLOAT, ["N", 3])}
+    outputs = {"y": (TensorProto.BOOL, ["N", 3])}
+    node = helper.make_node("IsNaN", ["x"], ["y"])
+    model = foreign(tmp_path / "x.onnx", inputs, outputs, [node])
+    path = saved(tmp_path / "x.npy", numpy.full((1, 3), numpy.nan, "float32"))
+    (told,) = _warnings(model, path)
+    assert "all numbers of input `x` are NaN" in told
+    assert "all outputs are finite, which hides it" in told
+
+
+def test_an_output_that_is_not_finite_is_told(tmp_path: Path) -> None:
+    of = {"x": (TensorProto.FLOAT, ["N", 2])}
+    node = helper.make_node("Log", ["x"], ["y"])
+    model = foreign(tmp_path / "log.onnx", of, {"y": of["x"]}, [node])
+    path = saved(tmp_path / "x.npy", numpy.array([[0.0, 1.0]], "float32"))
+    (told,) = _warnings(model, path)
+    assert "1 of 2 numbers of output `y` are infinite" in told
+    assert "its inputs are finite" in told
+    assert not _warnings(model, saved(tmp_path / "fine.npy", drawn(1, 2) ** 2 + 1))
+    found = netloom("run", model, path, "--json")
+    document = json.loads(found.stdout)
+    codes = [each["code"] for each in document["diagnostics"]]
+    assert (found.returncode, document["ok"], codes) == (0, True, ["W621"])
+    assert "warning[W621]" in netloom("run", model, path).stderr
+
+
+# What is not written over
+
+
+@pytest.fixture
+def digit(tmp_path: Path) -> Path:
+    return saved(tmp_path / "digit.npy", drawn(1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("--csv", "digits.onnx"),
+        ("--csv", "sub/../digits.onnx"),
+        ("--csv", "link.npz"),
+        ("--csv", "hard.npz"),
+        ("--out", "link.npz"),
+        ("--out", "hard.npz"),
+    ],
+)
+def test_what_is_read_is_never_written_over(
+    model: Path, digit: Path, tmp_path: Path, option: str, name: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.npz").symlink_to(model)
+    (tmp_path / "hard.npz").hardlink_to(model)
+    before = model.read_bytes()
+    out = tmp_path / name
+    found = netloom("run", model, digit, option, out, "--force")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "error[E620]" in found.stderr
+    assert model.read_bytes() == before
+
+
+def test_neither_are_inputs_and_weights_beside_the_model(digit: Path, tmp_path: Path) -> None:
+    model = digits(tmp_path / "outside.onnx", external=True)
+    data = tmp_path / "outside.onnx.data"
+    for path in (digit, data):
+        before = path.read_bytes()
+        found = netloom("run", model, tmp_path / "*.npy", "--csv", path, "--force")
+        assert "error[E620]" in found.stderr
+        assert path.read_bytes() == before
+
+
+def test_a_file_that_is_there_stays_unless_it_may_go(
+    model: Path, digit: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("mine")
+    refused = netloom("run", model, digit, "--csv", table)
+    assert (refused.returncode, table.read_text()) == (1, "mine")
+    assert "error[E004]: `" in refused.stderr
+    assert netloom("run", model, digit, "--csv", table, "--force").returncode == 0
+    assert table.read_text().startswith("source,")
+
+
+def test_an_archive_of_outputs_is_replaced_and_no_other(
+    model: Path, digit: Path, tmp_path: Path
+) -> None:
+    out, mine = tmp_path / "out.npz", tmp_path / "mine.npz"
+    numpy.savez(mine, logits=drawn(3))
+    for _ in range(2):
+        assert netloom("run", model, digit, "--out", out).returncode == 0
+    refused = netloom("run", model, digit, "--out", mine)
+    assert "error[E004]" in refused.stderr
+    with numpy.load(mine) as archive:
+        assert archive.files == ["logits"]
+
+
+def test_a_name_with_an_ending_is_no_folder(model: Path, digit: Path, tmp_path: Path) -> None:
+    found = netloom("run", model, digit, "--out", tmp_path / "o.txt")
+    assert found.returncode == 2
+    assert not (tmp_path / "o.txt").exists()
+    (tmp_path / "plain").touch()
+    assert (
+        "is a file, not a folder"
+        in netloom("run", model, digit, "--out", tmp_path / "plain").stderr
+    )
+    (tmp_path / "v1.2").mkdir()
+    assert netloom("run", model, digit, "--out", tmp_path / "v1.2").returncode == 0
 
 
 # Models that cannot be used
@@ -581,6 +809,33 @@ def test_a_model_that_cannot_be_used_is_told(model: Path, spoil: Any, words: str
     assert found.code == "E604"
     assert words in found.message
     assert not {"onnxruntime_src", "ONNXRuntimeError"} & set(found.message.split("/"))
+
+
+def test_in_place_of_a_folder_its_models_are_named(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    helps = []
+    for folder in (tmp_path, tmp_path / "run", tmp_path / "empty"):
+        with pytest.raises(Failed) as failed:
+            open_session(folder)
+        assert failed.value.diagnostics[0].message == f"`{folder}` is a folder, not a model"
+        helps.append(failed.value.diagnostics[0].help)
+    assert helps == [
+        f"models in that folder: `{model}`",
+        f"`netloom export {tmp_path / 'run'}` writes the model of that run",
+        None,
+    ]
+
+
+def test_in_place_of_a_folder_its_runs_or_models_are_named(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(Failed) as failed:
+        find(tmp_path)
+    assert f"`netloom verify SPEC --model {model}`" in (failed.value.diagnostics[0].help or "")
+    (tmp_path / "2026").mkdir()
+    (tmp_path / "2026" / "config.json").touch()
+    with pytest.raises(Failed) as failed:
+        find(tmp_path)
+    assert failed.value.diagnostics[0].help == f"runs in that folder: `{tmp_path / '2026'}`"
 
 
 @pytest.mark.parametrize("name", ["missing.onnx", "."])

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from netloom.compile import Network, Spec, check_file
 from netloom.emit import onnx as emit_onnx
 from netloom.emit import torch as emit_torch
-from netloom.emit.foreign import as_arrays, renamed
+from netloom.emit.foreign import foreign, renamed
 from netloom.emit.key_map import read_key_map
 from netloom.emit.rows import explained
 from netloom.emit.summary import network_json
@@ -298,7 +298,7 @@ def _randomise(module: nn.Module) -> None:
 def _compare_values(graph: Graph, theirs: nn.Module, keys: Path) -> None:
     _randomise(theirs)
     own = emit_torch.module(graph)
-    found = renamed(as_arrays(theirs.state_dict()), read_key_map(keys), graph, "torchvision")
+    found = renamed(foreign(theirs.state_dict()), read_key_map(keys), graph, "torchvision")
     own.load_state_dict({key: torch.from_numpy(array) for key, array in found.items()})
     (image,) = graph.inputs
     height, width = (dim if isinstance(dim, int) else 64 for dim in image.type.shape[2:])
@@ -328,7 +328,7 @@ def _covers(graph: Graph, theirs: nn.Module, keys: Path) -> bool:
         key: numpy.broadcast_to(numpy.zeros((), str(tensor.dtype)[6:]), tensor.shape)
         for key, tensor in theirs.state_dict().items()
     }
-    return renamed(state, read_key_map(keys), graph, "x").keys() == expected(graph).keys()
+    return renamed(foreign(state), read_key_map(keys), graph, "x").keys() == expected(graph).keys()
 
 
 @pytest.mark.parametrize("name", IN_TORCHVISION)

@@ -4,6 +4,7 @@ A mistake of a spec is the exception `netloom.Failed`, whose text is what the co
 torch, numpy and onnx are imported by the methods that need them.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,13 @@ Size = int | str
 
 
 def load(path: PathLike) -> "Spec":
-    """Reads and checks a spec. Raises `netloom.Failed` with every independent mistake in it."""
+    """Reads and checks a spec.
+
+    Raises:
+        netloom.Failed: with every independent mistake in it.
+        TypeError: for what is no path.
+    """
+    _check_path("the path of a spec", path)
     return Spec(path, compiler.check_file(path))
 
 
@@ -56,8 +63,11 @@ class Spec:
         Raises:
             netloom.Failed: for a name or parameter that is not there (E201, E608, E203), and as
                 `load` where the spec does not hold with the parameters.
-            TypeError: for a value that a spec cannot have.
+            TypeError: for a value that a spec cannot have, and a name that is no text.
+            ValueError: for a number that is not finite.
         """
+        if not isinstance(name, str | None):
+            raise TypeError(f"the name of a network is a text, not {_kind(name)}")
         chosen = compiler.chosen(self._checked, name)
         if not parameters:
             return Network(self._checked, chosen)
@@ -128,8 +138,11 @@ class Network:
         Its weights are fresh, or those of a checkpoint (`.safetensors`) or state dict. With `keys`,
         a key map, the checkpoint (then also `.pt`) or state dict is that of another library.
 
-        Raises `netloom.Failed` for weights that are not those of the network (E602, E603, E610).
+        Raises:
+            netloom.Failed: for weights that are not those of the network (E602, E603, E610).
+            TypeError: for weights that are neither a path nor a state dict, and `keys` alone.
         """
+        _check_weights(weights, keys)
         from netloom.emit.torch import module
 
         made = module(self._network.graph)
@@ -149,8 +162,11 @@ class Network:
     ) -> bytes:
         """The bytes of an ONNX model with the weights, as `module` takes them.
 
-        Without weights they are untrained, drawn from `seed`. Raises `netloom.Failed` as `module`.
+        Without weights they are untrained, drawn from `seed`. Raises as `module`, and ValueError
+        for a `seed` below 0.
         """
+        _check_weights(weights, keys)
+        _check_seed(seed)
         from netloom.emit import onnx
         from netloom.emit.weights import initial
         from netloom.runtime.metadata import model_metadata
@@ -160,21 +176,48 @@ class Network:
         return onnx.model_bytes(graph, used, model_metadata(self._spec, self.name))
 
     def _weights(self, weights: "Given", keys: PathLike | None) -> "Weights":
-        from netloom.emit.foreign import as_arrays, read_checkpoint, renamed
+        from netloom.emit.foreign import foreign, read_checkpoint, renamed
         from netloom.emit.key_map import read_key_map
-        from netloom.emit.weights import check_fit, load
+        from netloom.emit.weights import load
 
         graph = self._network.graph
+        key_map = None if keys is None else read_key_map(keys)
         if isinstance(weights, Mapping):
-            found, what = as_arrays(weights), "the state dict"
-        elif keys is None:
+            return renamed(foreign(weights), key_map, graph, "the state dict")
+        if key_map is None:
             return load(Path(weights), graph)
-        else:
-            found, what = read_checkpoint(Path(weights)), f"`{weights}`"
-        if keys is not None:
-            return renamed(found, read_key_map(keys), graph, what)
-        check_fit(found, graph, what)
-        return found
+        return renamed(read_checkpoint(Path(weights)), key_map, graph, f"`{os.fspath(weights)}`")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _check_path(what: str, path: object) -> None:
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"{what} is a str or a pathlib.Path, not {_kind(path)}")
+
+
+def _check_weights(weights: object, keys: object) -> None:
+    """Refuses what cannot be weights and their key map, before anything is loaded or read."""
+    if keys is not None:
+        _check_path("`keys`, the path of a key map,", keys)
+        if weights is None:
+            raise TypeError("`keys` says what the weights are called: give `weights`, too")
+    if weights is None or isinstance(weights, Mapping):
+        return
+    if hasattr(weights, "state_dict"):
+        message = f"weights are a state dict or a path, not a module: give {_kind(weights)}"
+        raise TypeError(f"{message}.state_dict()")
+    if not isinstance(weights, str | os.PathLike):
+        raise TypeError(f"`weights` is a checkpoint's path or a state dict, not {_kind(weights)}")
+
+
+def _check_seed(seed: object) -> None:
+    if not isinstance(seed, int):
+        raise TypeError(f"`seed` is a whole number, not {_kind(seed)}")
+    if seed < 0:
+        raise ValueError(f"`seed` is at least 0, not {seed}")
 
 
 def _plain(shape: Shape) -> tuple[Size, ...]:
@@ -190,6 +233,8 @@ def _written(name: str, value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case float() if not math.isfinite(value):
+            raise ValueError(f"parameter `{name}` takes finite numbers, not {value}")
         case int() | float():
             return repr(value)
         case str():

@@ -9,29 +9,36 @@ import os
 import sys
 from typing import NoReturn
 
+from netloom.cli.stdout import StdoutLost, guard_stdout, tell_lost
+
 
 def main() -> NoReturn:
     """Runs the command line and exits with its code."""
     # A short command makes few cycles; the default of 700 costs a tenth of its time.
     gc.set_threshold(100_000)
+    guard_stdout()
     command, *arguments = sys.argv[1:] or [""]
     try:
         code = _without_option_parser(command, arguments)
         if code is not None:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             os._exit(code)  # there is nothing to tidy up, and taking the graphs down costs time
         from netloom.cli.app import run
 
         code = run()
+        _flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `netloom explain … | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except StdoutLost as lost:
+        code = tell_lost(lost)
     sys.exit(code)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    if sys.stderr is not None:  # which it is where it is closed
+        sys.stderr.flush()
 
 
 def _without_option_parser(command: str, arguments: list[str]) -> int | None:

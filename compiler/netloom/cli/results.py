@@ -8,8 +8,11 @@ from typing import Any
 
 from netloom.cli.app import note
 from netloom.cli.checking import report
+from netloom.cli.heads import heads_text, is_map
+from netloom.diagnostics import Failed
 from netloom.diagnostics.render import printable
 from netloom.emit.files import write_atomically
+from netloom.runtime.interface import Interface
 from netloom.runtime.predict import Prediction, Refused
 from netloom.runtime.results import CsvTable, prediction_json
 from netloom.runtime.sessions import Opened, Placed
@@ -18,49 +21,70 @@ MOST_TOLD = 20
 """How many files that could not be run are told one by one."""
 
 
-class Text:
-    """Prints predictions as they come, and on stderr what could not be run."""
+class Lines:
+    """Shows predictions as they come, and tells on stderr what could not be run or is suspect."""
 
     def __init__(self) -> None:
-        self.refused = 0
+        self.refused = self.suspect = 0
 
     def add(self, result: Prediction | Refused) -> None:
-        """Prints one result."""
+        """Shows one result, or tells why there is none."""
         if isinstance(result, Refused):
             self.refused += 1
             if self.refused <= MOST_TOLD:
                 report(result.failure)
-        else:
-            self.print(result)
+            return
+        if result.warning:
+            self.suspect += 1
+            if self.suspect <= MOST_TOLD:
+                report(Failed(result.warning))
+        self.show(result)
 
-    def print(self, prediction: Prediction) -> None:
-        """Prints the classes of a sample, or the shapes of its outputs if it has none."""
-        print(printable(prediction.source))
-        classes = [(printable(label), score) for label, score in prediction.classes]
-        width = max((len(label) for label, _ in classes), default=0)
-        for label, score in classes:
-            bar = "█" * round(30 * score) if 0 <= score <= 1 else ""
-            print(f"  {label:<{width}}  {score:8.4f}  {bar}".rstrip())
-        if not classes:
-            for name, array in prediction.outputs.items():
-                print(f"  {name}: {array.dtype}{list(array.shape)}")
+    def show(self, prediction: Prediction) -> None:
+        """Shows what a model gave for one sample."""
+        raise NotImplementedError
 
     def finish(self) -> None:
-        """Says how many more could not be run than were told."""
+        """Says how much more there was to tell than was told."""
         if self.refused > MOST_TOLD:
             note(f"… and {self.refused - MOST_TOLD} more could not be run")
+        if self.suspect > MOST_TOLD:
+            note(f"… and {self.suspect - MOST_TOLD} more have numbers that are not finite")
 
 
-class Csv(Text):
+class Text(Lines):
+    """Prints every head of a prediction."""
+
+    def __init__(self, interface: Interface, top: int, keeps: bool) -> None:
+        """`keeps` says whether the outputs are kept anyway."""
+        super().__init__()
+        self.interface, self.top, self.keeps = interface, top, keeps
+        self.has_maps = False
+
+    def show(self, prediction: Prediction) -> None:
+        """Prints where the sample comes from, and its heads below."""
+        print(printable(prediction.source))
+        for line in heads_text(self.interface, prediction.outputs, self.top):
+            print(line)
+        self.has_maps |= any(map(is_map, prediction.outputs.values()))
+
+    def finish(self) -> None:
+        """Says how to have the numbers that there were too many of."""
+        super().finish()
+        if self.has_maps and not self.keeps:
+            note("`--out FILE.npz` keeps all numbers of all outputs")
+
+
+class Csv(Lines):
     """Writes CSV to a file when all is done, or to stdout as it comes."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, path: Path | None) -> None:
         super().__init__()
-        self.path = None if name == "-" else Path(name)
+        self.path = path
         self.table = CsvTable()
         self.lines: list[str] = []
 
-    def print(self, prediction: Prediction) -> None:
+    def show(self, prediction: Prediction) -> None:
         """Writes the lines of a sample."""
         for line in self.table.lines(prediction):
             if self.path:
@@ -96,8 +120,10 @@ class Document:
         if isinstance(result, Refused):
             self.refused += 1
             self.diagnostics += [each.as_json() for each in result.failure.diagnostics]
-        else:
-            self.predictions.append(prediction_json(result))
+            return
+        self.predictions.append(prediction_json(result))
+        if result.warning:
+            self.diagnostics.append(result.warning.as_json())
 
     def finish(self) -> None:
         """Prints the document; numbers stand in one line, a prediction in a few."""
@@ -109,12 +135,3 @@ class Document:
         }
         json_format.dump(document, sys.stdout, ensure_ascii=False)
         print()
-
-
-def printer(
-    json: bool, csv: str | None, found: Opened, nodes: list[Placed] | None, in_full: bool
-) -> Text | Document:
-    """What takes the results, as the options ask for it."""
-    if json:
-        return Document(found, nodes, in_full)
-    return Csv(csv) if csv else Text()

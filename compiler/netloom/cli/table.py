@@ -1,5 +1,8 @@
 """The table of `netloom explain`, as wide as the terminal allows."""
 
+from collections.abc import Iterable
+from textwrap import TextWrapper
+
 from rich import box
 from rich.console import Console, JustifyMethod
 from rich.table import Table
@@ -7,6 +10,7 @@ from rich.text import Text
 
 from netloom.emit.rows import COMPARED_AT, Explained, Row
 from netloom.emit.sizes import sizes_text
+from netloom.emit.view.sizes import opening_sizes
 from netloom.emit.words import field_words
 from netloom.ir.dims import Dim, evaluate_to_int, number, sizes
 from netloom.ir.graph import Value
@@ -14,6 +18,7 @@ from netloom.ir.types import shape_text
 from netloom.passes.admissible import admissible_sizes
 from netloom.passes.cost import total
 from netloom.passes.memory import PARAMETER_BYTES, Peak
+from netloom.passes.sizes import free_sizes
 
 ENDLESS = 100_000
 """A width that no line has."""
@@ -27,17 +32,14 @@ COLUMNS = (
 WORDS = ("value", "operator", "shape", "note")
 """Columns of words; all others are numbers and stand to the right."""
 
-FORMULAS = ("MACs", "bytes")
-"""Columns whose cells may be long."""
+GAPS = (3, 2)
+"""Blanks between columns, and between those that would not fit otherwise."""
 
-FORMULA_WIDTH = 36
-"""On a terminal longer formulas are broken."""
-
-GAP = 3
-"""Blanks between columns, as many as the table sets."""
-
-SPARED = ("shape", "field", "operator", "stride", "offset", "bytes")
+SPARED = ("shape", "field", "MACs", "operator", "stride", "offset", "bytes")
 """What a narrow terminal can do without, the most important first."""
+
+HEADING_WIDTH = 11
+"""Of what stands before the lines below the table."""
 
 MOST_PEAKS = 3
 """How many peaks that sizes choose from are told one by one."""
@@ -52,20 +54,21 @@ Lines = list[tuple[Cells, str]]
 def print_table(explained: Explained, rows: list[Row], width: int | None) -> None:
     """Prints a network row by row, and below that what it costs as a whole.
 
-    What does not fit into a terminal's width is left out column by column, and said to be. A file
-    or pipe has none.
+    What does not fit into a terminal's width is left out column by column, and said to be; nothing
+    is broken, because a formula in pieces is not read. A file or pipe has no width.
     """
     heads = {head.value for head in explained.network.graph.heads}
     lines = [(_cells(explained, row), _style(row, heads)) for row in rows]
     totals = _totals(explained)
     columns = [each for each in COLUMNS if any(each in cells for cells, _ in (*lines, *totals))]
-    left_out = _too_many(columns, lines + totals, width) if width else []
+    left_out, gap = _too_many(columns, lines + totals, width) if width else ([], GAPS[0])
     shown = [each for each in columns if each not in left_out]
-    table = _table(shown, lines, totals, FORMULA_WIDTH if width else None)
-    _print(Text(_title(explained)), table)
+    _print(Text(_title(explained)), _table(shown, lines, totals, gap))
     if left_out:
-        _print(Text(f"  not shown for want of width: {', '.join(left_out)}\n"))
-    _print(*(Text(f"  {line}") for line in _lines_below(explained)), Text())
+        print(_filled("  ", f"not shown for want of width: {', '.join(left_out)}", width) + "\n")
+    for heading, text in _lines_below(explained, totals if "MACs" in left_out else ()):
+        print(_filled(f"  {heading:<{HEADING_WIDTH}}", text, width))
+    print()
 
 
 def _title(explained: Explained) -> str:
@@ -107,32 +110,30 @@ def _totals(explained: Explained) -> Lines:
     return lines
 
 
-def _too_many(columns: list[str], lines: Lines, width: int) -> list[str]:
-    """The columns to leave out, so that the others fit into a width as far as they can."""
+def _too_many(columns: list[str], lines: Lines, width: int) -> tuple[list[str], int]:
+    """The columns to leave out, so that the others fit into a width, and the gap between these."""
     widths = {
-        name: GAP
-        + min(
-            max(len(name), *(len(cells.get(name, "")) for cells, _ in lines)),
-            FORMULA_WIDTH if name in FORMULAS else width,
-        )
-        for name in columns
+        name: max(len(name), *(len(cells.get(name, "")) for cells, _ in lines)) for name in columns
     }
-    room = width - GAP - sum(each for name, each in widths.items() if name not in SPARED)
-    left_out = []
-    for name in (each for each in SPARED if each in widths):
-        if widths[name] <= room:
-            room -= widths[name]
-        else:
-            left_out.append(name)
-    return left_out
+    left_out: list[str] = []
+    for gap in GAPS:
+        left_out = []
+        room = width - sum(gap + each for name, each in widths.items() if name not in SPARED)
+        for name in (each for each in SPARED if each in widths):
+            if gap + widths[name] <= room:
+                room -= gap + widths[name]
+            else:
+                left_out.append(name)
+        if not left_out:
+            break
+    return left_out, gap
 
 
-def _table(columns: list[str], lines: Lines, totals: Lines, formula_width: int | None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+def _table(columns: list[str], lines: Lines, totals: Lines, gap: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, gap - 2))
     for name in columns:
         justify: JustifyMethod = "left" if name in WORDS else "right"
-        longest = formula_width if name in FORMULAS else None
-        table.add_column(name, justify=justify, max_width=longest, no_wrap=longest is None)
+        table.add_column(name, justify=justify, no_wrap=True)
     for section in (lines, totals):
         for cells, style in section:
             table.add_row(*(Text(cells.get(name, "")) for name in columns), style=style)
@@ -150,19 +151,47 @@ def _print(*parts: Text | Table) -> None:
         print(line.rstrip())
 
 
-def _lines_below(explained: Explained) -> list[str]:
-    """What it takes, its weights, and what the activations of one sample need beside them."""
+def _filled(before: str, text: str, width: int | None) -> str:
+    """A text behind what stands before it, in lines that fit into a width where words allow."""
+    if width is None:
+        return before + text
+    indent = " " * len(before)
+    wide = max(width, 2 * len(before))
+    filled = TextWrapper(wide, before, indent, break_long_words=False, break_on_hyphens=False)
+    return filled.fill(text)
+
+
+def _lines_below(
+    explained: Explained, totals: Iterable[tuple[Cells, str]]
+) -> list[tuple[str, str]]:
+    """What it takes, its weights, and what the activations of one sample need beside them.
+
+    `totals` are those whose MACs the table has no room for.
+    """
     memory = explained.memory
     weights = PARAMETER_BYTES * explained.network.cost.params
-    inputs = [
-        f"takes      {line}" for line in sizes_text(admissible_sizes(explained.network.graph))
-    ]
+    takes = sizes_text(admissible_sizes(explained.network.graph))
+    macs = [f"{cells['MACs']} ({cells['value']})" for cells, _ in totals if "MACs" in cells]
     return [
-        *inputs,
-        f"weights    {number(weights)} bytes",
-        f"training   {number(memory.training)} bytes of activations are kept",
-        f"inference  {_peak_words(memory.peaks)}",
+        *(("takes", line) for line in takes),
+        *_sizes_to_give(explained),
+        *(("MACs", each) for each in macs),
+        ("weights", f"{number(weights)} bytes"),
+        ("training", f"{number(memory.training)} bytes of activations are kept"),
+        ("inference", _peak_words(memory.peaks)),
     ]
+
+
+def _sizes_to_give(explained: Explained) -> list[tuple[str, str]]:
+    """How to have numbers instead of formulas, where sizes are free."""
+    graph = explained.network.graph
+    free = [name for name in free_sizes(graph) if name not in explained.sizes]
+    if not free:
+        return []
+    numbers = opening_sizes(graph)
+    example = ",".join(f"{name}={numbers[name]}" for name in free)
+    are = "are" if len(free) > 1 else "is"
+    return [("sizes", f"{', '.join(free)} {are} free; `--size {example}` gives numbers")]
 
 
 def _peak_words(peaks: tuple[Peak, ...]) -> str:

@@ -21,7 +21,7 @@ STAGES = {
     "E4": "Contracts",
     "E5": "Training and data",
     "E6": "Weights, export, running",
-    "W2": "Warnings",
+    "W": "Warnings",
 }
 """What the hundreds of the codes stand for."""
 

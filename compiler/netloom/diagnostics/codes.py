@@ -70,7 +70,9 @@ CODES: dict[str, str] = {
     "E615": "accuracy-falls",
     "E616": "no-lower-precision",
     "E617": "reference-outside",
+    "E620": "output-is-input",
     "W201": "unused-value",
     "W202": "misaligned-paths",
+    "W621": "not-finite",
 }
 """Code to name. The name is what a reader remembers; the code is what a program matches."""

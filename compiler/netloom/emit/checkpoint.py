@@ -28,6 +28,12 @@ _DTYPES = {
     "BOOL": ("bool", 1),
 }
 
+PICKLED = (".pt", ".pth")
+"""The endings of what PyTorch pickles."""
+
+_PICKLE_BEGINS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")
+"""How such a file begins: as an archive since PyTorch 1.6, as a pickle before."""
+
 _LONGEST_HEADER = 100_000_000
 """The limit of the format itself."""
 
@@ -69,8 +75,24 @@ class Checkpoint(Mapping[str, "numpy.ndarray[Any, Any]"]):
         return len(self.tensors)
 
 
+def is_pickled(path: str | os.PathLike[str]) -> bool:
+    """Whether PyTorch has pickled a file, by its first bytes, or else by its name."""
+    with open(path, "rb") as file:
+        return file.read(4).startswith(_PICKLE_BEGINS) or os.fspath(path).endswith(PICKLED)
+
+
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a whole checkpoint of that format."""
+    try:
+        return bool(_tensors(os.fspath(path)))
+    except Failed:
+        return False
+
+
 def _tensors(path: str) -> dict[str, Stored]:
     try:
+        if is_pickled(path):
+            raise _pickled(path)
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
@@ -121,6 +143,16 @@ def _check_extents(path: str, found: Mapping[str, Stored], start: int, size: int
         raise _no_checkpoint(path, f"it is cut off: {size:,} bytes, but {at:,} are announced")
     if at < size:
         raise _no_checkpoint(path, f"{size - at:,} bytes follow the last tensor")
+
+
+def _pickled(path: str) -> Failed:
+    message = f"`{path}` was pickled by PyTorch; weights are read from safetensors files"
+    into = f"{os.path.splitext(path)[0]}.safetensors"
+    help = (
+        f"`netloom import-weights SPEC {path} -o {into}` converts it\n"
+        "with `--keys MAP` if another library made it"
+    )
+    return Failed(Diagnostic("E602", message, help=help))
 
 
 def _no_checkpoint(path: str, reason: str) -> Failed:

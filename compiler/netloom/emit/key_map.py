@@ -13,7 +13,7 @@ first line that fits a key counts. `docs/python.md` describes the format.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Diagnostics, Failed, Source, Span, did_you_mean
@@ -160,6 +160,9 @@ class KeyMap:
                 continue
             for rules in into:
                 rules.append(rule)
+        lines = sum(map(len, (self._common, *self._sections.values()))) + len(diagnostics.found)
+        if len(diagnostics.found) > max(3, lines / 2):
+            raise Failed(_no_key_map(diagnostics.found))
         diagnostics.raise_if_any()
 
     def rules(self, network: str) -> list[Rule]:
@@ -168,6 +171,13 @@ class KeyMap:
             return [*self._sections.get(network, ()), *self._common]
         message = f"`{self.name}` says nothing about network `{network}`"
         raise Failed(Diagnostic("E610", message, help=did_you_mean(network, self._sections)))
+
+
+def _no_key_map(found: Sequence[Diagnostic]) -> Diagnostic:
+    """One mistake instead of many, where hardly a line is one of a key map."""
+    first, *others = found
+    help = f"nor can {len(others)} other lines: is this a key map?"
+    return first._replace(help=f"{help}\nits lines are of the form `their key -> our key`")
 
 
 def _lines(source: Source) -> Iterator[tuple[Span, str]]:

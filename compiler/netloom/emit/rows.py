@@ -116,6 +116,7 @@ class _Rows:
     def __init__(self, network: Network, memory: Memory) -> None:
         self.costs, self.memory = network.costs, memory
         self.uses = _uses(network)
+        self.scopes = {each.name for each in network.graph.scope.scopes()}
 
     def of(self, scope: Scope, depth: int) -> list[Row]:
         """The rows of what a scope has inside, those of inner scopes below theirs."""
@@ -134,7 +135,8 @@ class _Rows:
             first = value.index == 0  # which carries the cost of the layer
             yield Row(
                 depth,
-                layer.label if value.name == around.name else _below(around, value.name),
+                # A value that has the name of a scope has a row of that name already.
+                layer.label if value.name in self.scopes else _below(around, value.name),
                 layer,
                 value,
                 own_parameters(layer, self.costs) if first else 0,

@@ -4,6 +4,7 @@ It runs in a process of its own, because unpickling is where a hostile file woul
 `weights_only` makes tensors and plain containers, and refuses everything else.
 """
 
+import re
 import sys
 from typing import Any
 
@@ -20,19 +21,30 @@ def main(source: str, target: str) -> None:
     try:
         found = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as problem:  # whatever a broken or hostile file brings about
-        sys.exit(str(problem).strip().partition("\n")[0] or type(problem).__name__)
+        sys.exit(_reason(f"{problem}"))
     state = _state_dict(found)
-    if state is None:
-        sys.exit("it holds no state dict")
     save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, target)
 
 
-def _state_dict(found: Any) -> dict[str, Tensor] | None:
+def _reason(told: str) -> str:
+    """What is wrong with a file, of which PyTorch's own words say how to read it nevertheless."""
+    refused = re.search(r"GLOBAL (\S+) was not an allowed", told)
+    if refused:
+        return f"it holds an object of `{refused[1]}`, and not tensors only"
+    if "TorchScript" in told:
+        return "it is a TorchScript program, not a state dict"
+    return "it is damaged, or was not made by `torch.save`"
+
+
+def _state_dict(found: Any) -> dict[str, Tensor]:
+    """The tensors by name; exits with a reason where there is something else."""
     if not isinstance(found, dict):
-        return None
+        sys.exit(f"it holds no state dict but {type(found).__name__}")
     inner = next((found[name] for name in AROUND if isinstance(found.get(name), dict)), found)
-    tensors = {name: tensor for name, tensor in inner.items() if isinstance(tensor, Tensor)}
-    return tensors if tensors and len(tensors) == len(inner) else None
+    for name, each in inner.items():
+        if not isinstance(each, Tensor):
+            sys.exit(f"it is no state dict: `{name}` is {type(each).__name__}, not a tensor")
+    return inner
 
 
 if __name__ == "__main__":

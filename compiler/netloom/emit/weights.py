@@ -55,6 +55,18 @@ def load(path: Path, graph: Graph) -> Checkpoint:
     every tensor that is missing, unknown or of another shape or element type.
     """
     checkpoint = Checkpoint(path)
+    others = {each.dtype for each in checkpoint.tensors.values()} & {
+        "float16",
+        "bfloat16",
+        "float64",
+    }
+    if others:
+        message = (
+            f"`{path}` holds weights in {' and '.join(sorted(others))}; they are read in float32"
+        )
+        into = path.with_name(f"{path.stem}.float32.safetensors")
+        help = f"`netloom import-weights SPEC {path} -o {into}` converts them"
+        raise Failed(Diagnostic("E603", message, help=help))
     check_fit(checkpoint.tensors, graph, f"`{path}`")
     return checkpoint
 

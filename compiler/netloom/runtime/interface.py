@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Failed
@@ -34,7 +35,8 @@ class Interface(NamedTuple):
 
     `batch` is the size that counts samples, where all inputs begin with the same one; the samples
     of a model without it come one by one, as they are. `separable` says that the outputs begin
-    with it too, so that what came together can be told apart.
+    with it too, so that what came together can be told apart. `heads` has the kinds of those
+    outputs of which the spec says what they are, as `HeadKind`.
     """
 
     network: str
@@ -45,6 +47,7 @@ class Interface(NamedTuple):
     separable: bool
     preprocessing: Mapping[str, Any]
     classes: tuple[str, ...]
+    heads: Mapping[str, Any] = MappingProxyType({})
 
 
 def interface_of(session: Any) -> Interface:
@@ -69,6 +72,7 @@ def interface_of(session: Any) -> Interface:
         batch is not None and all(_is_size(first, batch) for first in firsts),
         _json(metadata, "netloom.preprocessing", dict),
         tuple(map(str, _json(metadata, "netloom.classes", list))),
+        _json(metadata, "netloom.heads", dict),
     )
 
 

@@ -4,17 +4,22 @@ import hashlib
 import json
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import netloom
 from netloom.compile import Spec
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.emit.sizes import sizes_json
 from netloom.ir.dims import Dim, Symbolic, size
+from netloom.ops.activation import Sigmoid, Softmax
+from netloom.ops.operands import channel_axis
 from netloom.passes.admissible import Admissible, Bounds, admissible_sizes
 from netloom.passes.expressions import Names, evaluate
 from netloom.syntax import ast
 from netloom.syntax.parse import LANGUAGE_VERSION, parse
+from netloom.train.losses import CrossEntropy
+
+HeadKind = Literal["probabilities", "logits"]
 
 
 def model_metadata(
@@ -37,6 +42,9 @@ def model_metadata(
         "netloom.spec_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "netloom.sizes": json.dumps(sizes_json(admissible_sizes(spec.networks[network].graph))),
     }
+    kinds = kinds_of_heads(spec, network)
+    if kinds:
+        entries["netloom.heads"] = json.dumps(kinds)
     imports = {spec.place_of(each): each.text for each in spec.sources[1:]}
     if imports:
         entries["netloom.imports"] = json.dumps(imports, sort_keys=True)
@@ -49,6 +57,31 @@ def model_metadata(
     if training:
         entries["netloom.training"] = json.dumps(training, sort_keys=True)
     return entries
+
+
+def kinds_of_heads(spec: Spec, network: str) -> dict[str, HeadKind]:
+    """What the numbers of a head are, where the spec says so.
+
+    They are `probabilities` behind a softmax of the channels or a sigmoid, and `logits` in front of
+    such a softmax, or where the training minimises their cross-entropy. Of other heads nothing is
+    known.
+    """
+    heads = spec.networks[network].graph.heads_in("infer")
+    program = spec.programs.get(network)
+    terms = program.loss if program else ()
+    logits = {term.loss.logits for term in terms if isinstance(term.loss, CrossEntropy)}
+    probabilities = set()
+    for value in (head.value for head in heads):
+        op = value.layer.op if value.layer else None
+        if isinstance(op, Softmax) and op.axis in (None, channel_axis(value.type.rank)):
+            logits.add(op.x)
+            probabilities.add(value)
+        elif isinstance(op, Sigmoid):
+            probabilities.add(value)
+    kinds: dict[str, HeadKind] = {
+        h.name: "probabilities" for h in heads if h.value in probabilities
+    }
+    return kinds | {h.name: "logits" for h in heads if h.value in logits - probabilities}
 
 
 def admissible_from(metadata: Mapping[str, str]) -> Admissible | None:

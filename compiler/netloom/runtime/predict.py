@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from netloom.diagnostics import Diagnostic, Failed
+from netloom.runtime.finite import not_finite
 from netloom.runtime.inputs import Array, Reader, Sample
 from netloom.runtime.interface import Interface, interface_of
 from netloom.runtime.sessions import device_of, reason_in
@@ -15,11 +16,15 @@ Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
 class Prediction(NamedTuple):
-    """What a model gave for one sample: outputs by name, and the best classes if it has classes."""
+    """What a model gave for one sample: outputs by name, and the best classes if it has classes.
+
+    `warning` is there where numbers are not finite.
+    """
 
     source: str
     outputs: dict[str, Array]
     classes: tuple[tuple[str, float], ...]
+    warning: Diagnostic | None = None
 
 
 class Refused(NamedTuple):
@@ -108,7 +113,8 @@ def _predicted(
         outputs = together
         if len(group) > 1:
             outputs = {name: array[index : index + 1] for name, array in together.items()}
-        yield Prediction(sample.source, outputs, _best(outputs, interface.classes, top))
+        best = _best(outputs, interface.classes, top)
+        yield Prediction(sample.source, outputs, best, not_finite(sample, outputs))
 
 
 def _refused(

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,17 +88,30 @@ def csv_line(cells: Sequence[object]) -> str:
     return line.getvalue().removesuffix("\r\n")
 
 
+def is_archive_of_outputs(path: Path) -> bool:
+    """Whether a file is an archive that `SavedOutputs` wrote."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{SOURCES}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 class SavedOutputs:
     """Raw outputs in files: one `.npz` for all samples, or one in a folder for each."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `Failed` (E004) for a folder that has something in it already."""
+        """Raises `Failed` (E004) where a folder is meant and a file or a full folder is there."""
         self.path = path
         self.is_archive = path.suffix == ".npz"
         self.count = 0
         self.kept: list[Prediction] = []
-        if not self.is_archive and path.is_dir() and any(path.iterdir()):
-            help = "name a new folder, or a file that ends in .npz"
+        if self.is_archive or not path.exists():
+            return
+        help = "name a new folder, or a file that ends in .npz"
+        if not path.is_dir():
+            raise Failed(Diagnostic("E004", f"`{path}` is a file, not a folder", help=help))
+        if any(path.iterdir()):
             raise Failed(Diagnostic("E004", f"the folder `{path}` is not empty", help=help))
 
     def add(self, prediction: Prediction) -> None:

@@ -58,7 +58,7 @@ def find(
     config_path = target / CONFIG_FILE
     if not config_path.is_file():
         message = f"`{target}` is not the folder of a training run: it has no {CONFIG_FILE}"
-        raise Failed(Diagnostic("E602", message, help="give a run's folder, or a spec"))
+        raise Failed(Diagnostic("E602", message, help=_meant_by(target)))
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
@@ -71,3 +71,17 @@ def find(
     name = chosen(spec, network or config.get("network"))
     found = load(weights or target / BEST_WEIGHTS, spec.networks[name].graph)
     return Trained(spec, name, found, target, config)
+
+
+def _meant_by(folder: Path) -> str:
+    """What could be given instead of a folder that is no run: a run in it, or a spec."""
+    runs = sorted(each.parent for each in folder.glob(f"*/{CONFIG_FILE}"))
+    if runs:
+        return "runs in that folder: " + ", ".join(f"`{each}`" for each in runs[-3:])
+    models = sorted(folder.glob("*.onnx"))
+    if models:
+        return (
+            "give a run's folder, or a spec; a model is compared with its spec by "
+            f"`netloom verify SPEC --model {models[0]}`"
+        )
+    return "give a run's folder, or a spec"

@@ -9,15 +9,34 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from netloom.diagnostics import Diagnostic, Failed
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def mapped(path: Path) -> memoryview:
-    """A file's bytes, mapped into memory. Raises OSError, and ValueError if it is empty."""
+    """A file's bytes, mapped into memory.
+
+    Raises OSError, ValueError if it is empty, and `Failed` (E001) for a folder, which is often that
+    of the model that was meant.
+    """
+    if path.is_dir():
+        message = f"`{path}` is a folder, not a model"
+        raise Failed(Diagnostic("E001", message, help=_models_in(path)))
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             raise ValueError("it is empty")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _models_in(folder: Path) -> str | None:
+    """A help that names the models in a folder, or says how there will be one."""
+    models = ", ".join(f"`{each}`" for each in sorted(folder.glob("*.onnx"))[:6])
+    if models:
+        return f"models in that folder: {models}"
+    if (folder / "checkpoints").is_dir():
+        return f"`netloom export {folder}` writes the model of that run"
+    return None
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
