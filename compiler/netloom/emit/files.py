@@ -3,7 +3,8 @@
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from netloom.diagnostics import Diagnostic, Failed
@@ -22,26 +23,64 @@ def write_atomically(path: Path, chunks: Iterable[Chunk]) -> None:
 
 def write_together(contents: Mapping[Path, Iterable[Chunk]]) -> None:
     """The same for several files: only when all of them are on the disk is the first renamed."""
-    written: dict[Path, str] = {}
-    path = Path()
-    try:
+    with written(contents):
+        pass
+
+
+@contextmanager
+def written(contents: Mapping[Path, Iterable[Chunk]]) -> Iterator[dict[Path, Path]]:
+    """Files of one folder that are on the disk, and take their places when the context ends.
+
+    Gives where each is until then. A single file has another name in the same folder. Several lie
+    in a folder of their own under the names that they will have, because they may refer to one
+    another by them. If anything is raised, all is as it was before. Raises `Failed` as
+    `write_atomically`.
+    """
+    with ExitStack() as stack:
+        path = next(iter(contents))
+        with _told(path):
+            places = stack.enter_context(_places(list(contents)))
         for path, chunks in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, written[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with os.fdopen(descriptor, "wb") as file:
-                file.writelines(chunks)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(written[path], _permissions(path))
-        for path, temporary in list(written.items()):
-            os.replace(temporary, path)
-            del written[path]
+            with _told(path):
+                _write(places[path], chunks)
+                os.chmod(places[path], _permissions(path))
+        yield places
+        for path, place in places.items():
+            with _told(path):
+                os.replace(place, path)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as problem:
         reason = (problem.strerror or type(problem).__name__).lower()
         raise Failed(Diagnostic("E005", f"cannot write `{path}`: {reason}")) from None
+
+
+@contextmanager
+def _places(paths: list[Path]) -> Iterator[dict[Path, Path]]:
+    """Where files are before they take their places; what is there in the end is removed."""
+    (first, *others) = paths
+    first.parent.mkdir(parents=True, exist_ok=True)
+    if others:
+        with tempfile.TemporaryDirectory(dir=first.parent, prefix=f".{first.name}.") as folder:
+            yield {path: Path(folder) / path.name for path in paths}
+        return
+    descriptor, name = tempfile.mkstemp(dir=first.parent, prefix=f".{first.name}.")
+    os.close(descriptor)
+    try:
+        yield {first: Path(name)}
     finally:
-        for temporary in written.values():
-            Path(temporary).unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+
+
+def _write(place: Path, chunks: Iterable[Chunk]) -> None:
+    with place.open("wb") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _permissions(path: Path) -> int:
