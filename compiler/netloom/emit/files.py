@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -61,26 +60,35 @@ def _told(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _places(paths: list[Path]) -> Iterator[dict[Path, Path]]:
-    """Where files are before they take their places; what is there in the end is removed."""
+    """Where files are before they take their places; what is there in the end is removed.
+
+    Names are known before anything is made, so an interruption leaves nothing either.
+    """
     (first, *others) = paths
     first.parent.mkdir(parents=True, exist_ok=True)
-    if others:
-        with tempfile.TemporaryDirectory(dir=first.parent, prefix=f".{first.name}.") as folder:
-            yield {path: Path(folder) / path.name for path in paths}
-        return
-    descriptor, name = tempfile.mkstemp(dir=first.parent, prefix=f".{first.name}.")
-    os.close(descriptor)
+    beside = first.with_name(f".{first.name}.{os.urandom(6).hex()}")
+    places = {path: beside / path.name for path in paths} if others else {first: beside}
     try:
-        yield {first: Path(name)}
+        if others:
+            beside.mkdir(0o700)
+        yield places
     finally:
-        Path(name).unlink(missing_ok=True)
+        for place in places.values():
+            place.unlink(missing_ok=True)
+        if others and beside.exists():
+            beside.rmdir()
 
 
 def _write(place: Path, chunks: Iterable[Chunk]) -> None:
-    with place.open("wb") as file:
+    with open(place, "xb", opener=_private) as file:
         file.writelines(chunks)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    """Until it takes its place, nobody else may read what takes that of a private file."""
+    return os.open(path, flags, 0o600)
 
 
 def _permissions(path: Path) -> int:
@@ -92,7 +100,7 @@ def _permissions(path: Path) -> int:
 
 
 def _umask() -> int:
-    """The process's mask for new files, which mkstemp does not heed."""
+    """The process's mask for new files."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

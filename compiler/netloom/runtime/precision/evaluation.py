@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from netloom.train.loading import Batch
 
 
-
 class Evidence(NamedTuple):
     """What a network can be measured with: how it was trained, and data."""
 
