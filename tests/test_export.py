@@ -22,8 +22,8 @@ import netloom.cli.verify  # noqa: F401  registers the command
 from netloom.cli.app import app
 from netloom.cli.exporting import export_plainly, plain_arguments
 from netloom.compile import check_file
-from netloom.runtime import verify as verification
 from netloom.runtime.export import export_model
+from netloom.runtime.proof.isolated import IsolatedRuntime
 from netloom.runtime.trained import find
 from netloom.runtime.verify import randomised
 
@@ -35,7 +35,7 @@ network net {
 }
 """
 
-FORMS = ([], ["--external"], ["--by-reference"])
+FORMS: tuple[list[str], ...] = ([], ["--external"], ["--by-reference"])
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime gives twice of everything."""
-    honest = verification.IsolatedRuntime.run
+    honest = IsolatedRuntime.run
 
     def doubled(self: Any, *arguments: Any) -> Any:
         return {name: 2 * array for name, array in honest(self, *arguments).items()}
 
-    monkeypatch.setattr(verification.IsolatedRuntime, "run", doubled)
+    monkeypatch.setattr(IsolatedRuntime, "run", doubled)
 
 
 def export(*arguments: str | Path, weights: str = "net.safetensors") -> Any:
@@ -123,7 +123,7 @@ def test_what_is_checked_is_what_takes_the_place(folder: Path, form: list[str]) 
         seen.append((place.read_bytes(), logits(str(place))))
 
     options = {each[2:].replace("-", "_"): True for each in form}
-    exported = export_model(trained, Path("net.onnx"), check=check, **options)  # type: ignore[arg-type]
+    exported = export_model(trained, Path("net.onnx"), check=check, **options)
     ((content, result),) = seen
     assert Path("net.onnx").read_bytes() == content
     assert (logits("net.onnx") == result).all()
