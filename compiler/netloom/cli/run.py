@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netloom.cli.app import Json, app, note, reporting
+from netloom.cli.crashes import outlive_crashes
 
 if TYPE_CHECKING:
     from netloom.runtime.sessions import Opened, Placed
@@ -77,14 +78,15 @@ def run(
     """
     if json and csv:
         raise typer.BadParameter("it does not go with --csv", param_hint="--json")
-    from netloom.cli.progress import followed
-    from netloom.cli.results import printer
-    from netloom.runtime.inputs import files
-    from netloom.runtime.predict import Prediction, predictions
-    from netloom.runtime.results import SavedOutputs
-    from netloom.runtime.sessions import opened, placement_of
-
     with reporting(json):
+        outlive_crashes()
+        from netloom.cli.progress import followed
+        from netloom.cli.results import printer
+        from netloom.runtime.inputs import files
+        from netloom.runtime.predict import Prediction, predictions
+        from netloom.runtime.results import SavedOutputs
+        from netloom.runtime.sessions import opened, placement_of
+
         paths = files(inputs)
         saved = SavedOutputs(out) if out else None
         found = opened(model, device.value)
