@@ -52,8 +52,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def started(*options: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "netloom", "run", "model.onnx", "image.npy", *options]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, text=True, start_new_session=True, **pipes)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, text=True, start_new_session=True, stdout=pipe, stderr=pipe)
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
@@ -100,4 +100,5 @@ def test_signals_end_both(folder: Path, number: signal.Signals, to_all: bool, co
     (os.killpg if to_all else os.kill)(process.pid, number)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (code, "")
-    assert stderr == ("interrupted\n" if number == signal.SIGINT else "")
+    assert (stderr == "interrupted\n") == (number == signal.SIGINT)
+    assert "error" not in stderr
