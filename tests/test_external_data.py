@@ -111,8 +111,8 @@ NO_PATH = "this is not a relative path"
         ("C:secret.bin", NO_PATH),
         ("\\\\server\\share", NO_PATH),
         ("file:///etc/passwd", "no part of the path may be"),
-        ("*/_ORT_MEM_ADDR_/*", "No such file"),
-        ("missing.bin", "No such file"),
+        ("*/_ORT_MEM_ADDR_/*", "there is no such file beside the model"),
+        ("missing.bin", "there is no such file beside the model"),
         ("sub", "that is not an ordinary file"),
     ],
 )

@@ -147,6 +147,28 @@ def _weights_of_the_spec() -> None:
     )
 
 
+def _diverged_weights() -> None:
+    from safetensors.numpy import save_file
+
+    shapes = {"logits.weight": (10, 64), "logits.bias": (10,)}
+    arrays = {name: numpy.full(shape, numpy.nan, "float32") for name, shape in shapes.items()}
+    save_file(arrays, "diverged.safetensors")
+
+
+def _damaged_model() -> None:
+    """A model in which the lowest bit of one weight is flipped."""
+    from safetensors.numpy import save_file
+
+    _lenet()
+    weights = initial(check_file(Path("lenet.loom")).networks["lenet"].graph)
+    save_file(dict(weights), "lenet.safetensors")
+    command = "export lenet.loom --weights lenet.safetensors --no-verify --out damaged.onnx"
+    assert _netloom(command).returncode == 0
+    content = bytearray(Path("damaged.onnx").read_bytes())
+    content[content.index(weights["c5.weight"].tobytes())] ^= 1
+    Path("damaged.onnx").write_bytes(content)
+
+
 PREPARED: dict[str, Callable[[], None]] = {
     "E001": _lenet,
     "E002": _image_for_a_spec,
@@ -163,6 +185,8 @@ PREPARED: dict[str, Callable[[], None]] = {
     "W621": _model_and_pixels,
     "E616": _weights_of_the_spec,
     "E613": _lenet,
+    "E618": _diverged_weights,
+    "E619": _damaged_model,
     "E609": lambda: _foreign_weights("E609"),
     "E610": lambda: _foreign_weights("E610"),
 }

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from netloom.emit.torch import module
 from netloom.runtime.precision import Lowered, Request, evaluation, float16, int8, lower
 from netloom.runtime.precision.evaluation import Evaluation, Measured
 from netloom.runtime.precision.gate import checks, differences
+from netloom.runtime.proof.isolated import IsolatedRuntime
 from netloom.runtime.trained import Trained, find
 from netloom.runtime.verify import randomised
 from netloom.train.run import Options, train
@@ -325,11 +327,65 @@ def test_what_two_float32_operators_read_is_cast_once() -> None:
             head fewer = moved -> nms(scores, 0.1)
         }"""
     )
-    content, _ = float16.converted(exported(trained))
-    model = onnx.load_from_string(content)
+    model = onnx.load_from_string(float16.converted(exported(trained)).content)
     made = [name for node in model.graph.node for name in node.output]
     assert len(made) == len(set(made))
     assert [node.op_type for node in model.graph.node].count("NonMaxSuppression") == 2
+
+
+SEQUENCE = """
+network net {
+    input x: float32[N, t, 4]
+    s, last = lstm(8)
+    head out = s -> linear(2)
+}
+"""
+
+
+def test_a_transposition_that_crashes_the_runtime_stays_float32(tmp_path: Path) -> None:
+    found = lowered(of(SEQUENCE), "float16")
+    assert found.stayed_float == {"Transpose": ("lstm1",)}
+    half = [
+        tensor.name
+        for tensor in onnx.load_from_string(found.content).graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT16
+    ]
+    assert "lstm1/weight_ih_l0" in half
+    assert "out/weight" in half
+    (tmp_path / "m.onnx").write_bytes(found.content)
+    program = f"import onnxruntime as o; o.InferenceSession({str(tmp_path / 'm.onnx')!r})"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_a_model_that_crashes_the_runtime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one did before some nodes were kept in float32; nothing here dies of it."""
+    monkeypatch.setattr(float16, "_crashing", lambda _: [])
+    honest = IsolatedRuntime.open
+
+    def crashing(self: IsolatedRuntime, session: str, *rest: Any) -> Any:
+        if session == "float16, optimiser on":
+            self.process.send_signal(signal.SIGSEGV)
+            self.process.wait()
+        return honest(self, session, *rest)
+
+    monkeypatch.setattr(IsolatedRuntime, "open", crashing)
+    found = refused(of(SEQUENCE), "float16")
+    assert found.code == "E613"
+    assert found.message == (
+        "ONNX Runtime crashed: it was ended by the signal SIGSEGV "
+        "(loading the model, float16, optimiser on)"
+    )
+    assert found.help == "nothing is written; export it in float32, or try `--int8`"
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_weights_that_are_not_finite_are_refused(precision: Any) -> None:
+    trained = of(TRAINED)
+    assert isinstance(trained.weights, dict)
+    trained.weights["logits.bias"][3] = math.nan
+    found = refused(trained, precision)
+    assert found.code == "E618"
+    assert found.message == "1 number is NaN or infinite in the weights `logits.bias`"
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -512,6 +568,22 @@ def test_differences(truth: list[float], found: list[float], difference: float) 
     assert check.after == pytest.approx(difference)
 
 
+@pytest.mark.parametrize(
+    ("share", "allowed", "words"),
+    [
+        (True, 0, "nothing"),
+        (False, 0, "nothing"),
+        (True, None, "-1 point"),
+        (True, 0.02, "-2 points"),
+        (False, None, "1 % worse"),
+    ],
+)
+def test_what_is_allowed_in_words(share: bool, allowed: float | None, words: str) -> None:
+    (found,) = checks(measured(0.9, True, share), [measured(0.8, True, share)], allowed)
+    assert found.allowed_text == words
+    assert ("where nothing may become worse" in found.verdict()) == (allowed == 0)
+
+
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A calibration that sees a hundredth of what there is."""
@@ -656,6 +728,7 @@ def netloom(*arguments: str | Path) -> Any:
 def test_export_writes_it_beside_the_float32_model(run: Path, option: str, precision: str) -> None:
     found = netloom(run, option)
     assert found.exit_code == 0, found.output
+    assert ("int8 models are not compared with PyTorch" in found.stderr) == (option == "--int8")
     content = (run / f"model.{precision}.onnx").read_bytes()
     assert metadata_of(content)["netloom.precision"] == precision
     assert metadata_of(content)["netloom.preprocessing"]
@@ -669,7 +742,7 @@ def test_export_writes_it_beside_the_float32_model(run: Path, option: str, preci
 def test_a_refused_model_leaves_what_was_there(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"precious")
-    found = netloom(run, "--int8", "--out", path)
+    found = netloom(run, "--int8", "--out", path, "--force")
     assert found.exit_code == 1
     assert "error[E615]: accuracy falls" in found.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from netloom.compile import check, check_file
 from netloom.diagnostics import Diagnostic, Failed, Source
 from netloom.emit import onnx as emit_onnx
+from netloom.emit.onnx.files import write_model
 from netloom.emit.weights import Weights
 from netloom.ir.graph import Graph
 from netloom.runtime.proof.isolated import IsolatedRuntime
@@ -24,9 +25,9 @@ Change = Callable[[dict[str, Any]], str]
 """Alters weights, and says which value is then the first to differ."""
 
 
-def lenet() -> tuple[Graph, Weights]:
+def lenet() -> tuple[Graph, dict[str, Any]]:
     graph = check_file(ROOT / "specs" / "lenet.loom").networks["lenet"].graph
-    return graph, randomised(graph)
+    return graph, dict(randomised(graph))
 
 
 def refusal(graph: Graph, weights: Weights, model: Path | bytes) -> Diagnostic:
@@ -128,6 +129,63 @@ def test_one_flipped_byte_is_found(tmp_path: Path) -> None:
     assert first.value == "c5.conv"
 
 
+@pytest.mark.parametrize("is_external", [False, True])
+def test_a_low_bit_of_a_weight_is_found(is_external: bool, tmp_path: Path) -> None:
+    """Outputs do not tell it: it is less than their rounding."""
+    graph, weights = lenet()
+    program, _ = emit_onnx.program(graph, weights)
+    model, *data = write_model(tmp_path / "model.onnx", program, {}, is_external)
+    assert verify(graph, weights, model).holds
+    path = data[0] if data else model
+    content = bytearray(path.read_bytes())
+    for number in (0, 47_999):
+        content[content.index(weights["c5.weight"].tobytes()[4:-4]) - 4 + 4 * number] ^= 1
+    path.write_bytes(content)
+    proof = verify(graph, weights, model)
+    assert not proof.differs
+    assert not proof.holds
+    (diagnostic,) = proof.diagnostics()
+    assert diagnostic.code == "E619"
+    assert diagnostic.message == "`c5.weight` of the model: 2 numbers differ from the network's"
+    assert proof.weights is not None
+    assert proof.weights.different == {"c5.weight": 2}
+    assert (len(proof.weights.equal), proof.weights.all) == (9, 10)
+
+
+def test_what_was_merged_is_not_compared_bit_for_bit() -> None:
+    text = "conv(4, 3) -> batchnorm -> relu -> conv(2, 1)"
+    graph = built(net(text, "N, 3, 8, 8")).graph
+    weights = randomised(graph)
+    for fold, equal in ((True, 2), (False, 8)):
+        carried = verify(graph, weights, emit_onnx.model_bytes(graph, weights, fold=fold)).weights
+        assert carried is not None
+        assert (len(carried.equal), carried.all, carried.different) == (equal, 8, {})
+        assert carried.words == (
+            "2 of 8 weights are the network's, bit for bit; 6 were merged or arranged otherwise"
+            if fold
+            else "all 8 weights are the network's, bit for bit"
+        )
+
+
+def test_only_models_in_float32_carry_the_bits() -> None:
+    graph = built(net("conv(4, 3)", "N, 3, 8, 8")).graph
+    weights = randomised(graph)
+    model = _in_half(onnx.load_from_string(emit_onnx.model_bytes(graph, weights)))
+    assert verify(graph, weights, model).weights is None
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
+def test_weights_that_are_not_finite_are_why_nothing_is_proved(value: float) -> None:
+    graph, weights = lenet()
+    weights["c3.weight"][3, 2, 1, :2] = value
+    proof = verify(graph, weights, emit_onnx.model_bytes(graph, weights))
+    assert not proof.holds
+    assert proof.not_finite == {"c3.weight": 2}
+    (diagnostic,) = proof.diagnostics()
+    assert diagnostic.code == "E618"
+    assert "2 numbers are NaN or infinite in the weights `c3.weight`" in diagnostic.message
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2, 6])
 def test_every_value_of_a_random_network_is_that_of_the_model(seed: int) -> None:
     graph = check(Source("random.loom", random_spec(seed))).networks["net"].graph
@@ -152,8 +210,7 @@ def test_an_output_that_does_not_vary_says_nothing() -> None:
     assert proof.silent == ("one",)
     verdicts = {(each.head, each.verdict) for each in proof.comparisons}
     assert verdicts == {("one", "says nothing"), ("three", "same")}
-    diagnostic = proof.diagnostic()
-    assert diagnostic is not None
+    (diagnostic,) = proof.diagnostics()
     assert diagnostic.code == "E614"
 
 
@@ -255,7 +312,9 @@ def test_weights_in_a_file_of_their_own_are_found(tmp_path: Path) -> None:
     data.rename(tmp_path / "elsewhere")
     diagnostic = refusal(graph, weights, path)
     assert diagnostic.code == "E604"
-    assert "are said to lie in 'model.onnx.data': No such file" in diagnostic.message
+    assert "are said to lie in 'model.onnx.data': there is no such file" in diagnostic.message
+    assert diagnostic.help is not None
+    assert f"come along when the model is moved, to `{data}`" in diagnostic.help
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,16 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
-def reporting(json: bool = False) -> Iterator[None]:
-    """Turns diagnostics into exit code 1 and output: text on stderr, or JSON on stdout."""
+def reporting(json: bool = False, interrupted: str = "interrupted") -> Iterator[None]:
+    """Turns diagnostics into exit code 1 and output: text on stderr, or JSON on stdout.
+
+    Ctrl-C is exit code 130 and a line, `interrupted`, that says what has become of the work.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        note(interrupted)
+        raise typer.Exit(130) from None
     except Failed as failure:
         if json:
             found = [diagnostic.as_json() for diagnostic in failure.diagnostics]

@@ -25,7 +25,11 @@ _FLAGS = {
     "--external": ("external", True),
     "--by-reference": ("by_reference", True),
     "--explain": ("explain", True),
+    "--force": ("force", True),
 }
+
+
+INTERRUPTED = "interrupted; nothing was written"
 
 
 def plain_arguments(arguments: Sequence[str]) -> dict[str, Any] | None:
@@ -55,6 +59,9 @@ def export_plainly(arguments: dict[str, Any]) -> int:
     except Failed as failure:
         report(failure)
         return 1
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        return 130
     return 0
 
 
@@ -67,13 +74,14 @@ def _write(
     external: bool = False,
     by_reference: bool = False,
     explain: bool = False,
+    force: bool = False,
 ) -> None:
     from netloom.runtime.export import export_model
     from netloom.runtime.trained import find
 
     trained = find(Path(target), network, Path(weights) if weights else None)
     path = Path(out) if out else trained.model_path
-    exported = export_model(trained, path, fold, external, by_reference)
+    exported = export_model(trained, path, fold, external, by_reference, force=force)
     print_files(exported.files)
     if explain:
         print_changes(exported.changes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netloom.cli.app import Json, app, note, reporting
+from netloom.cli.crashes import outlive_crashes
 
 if TYPE_CHECKING:
     from netloom.runtime.sessions import Opened, Placed
@@ -84,16 +85,17 @@ def run(
     if out and not out.is_dir() and out.suffix not in ("", ".npz"):
         message = f"`{out}` is neither a file *.npz nor a folder that is there"
         raise typer.BadParameter(message, param_hint="--out")
-    from netloom.cli.progress import followed
-    from netloom.cli.results import Csv, Document, Text
-    from netloom.runtime.inputs import files
-    from netloom.runtime.interface import interface_of
-    from netloom.runtime.predict import Prediction, predictions
-    from netloom.runtime.results import SavedOutputs
-    from netloom.runtime.sessions import opened, placement_of
-
     csv_file = Path(csv) if csv and csv != "-" else None
     with reporting(json):
+        outlive_crashes()
+        from netloom.cli.progress import followed
+        from netloom.cli.results import Csv, Document, Text
+        from netloom.runtime.inputs import files
+        from netloom.runtime.interface import interface_of
+        from netloom.runtime.predict import Prediction, predictions
+        from netloom.runtime.results import SavedOutputs
+        from netloom.runtime.sessions import opened, placement_of
+
         paths = files(inputs)
         _check_outputs(csv_file, out, model, paths, force)
         saved = SavedOutputs(out) if out else None

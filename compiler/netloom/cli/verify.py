@@ -8,8 +8,7 @@ import typer
 
 from netloom.cli.app import Json, app, note, print_json, reporting
 from netloom.cli.arguments import NetworkName, Settings, Target, WeightsPath
-from netloom.cli.proofs import print_node_proof
-from netloom.cli.proofs import print_proof as print_proof
+from netloom.cli.proofs import print_node_proof, print_proof
 
 if TYPE_CHECKING:
     from netloom.runtime.proof.per_node import NodeProof
@@ -53,15 +52,15 @@ def verify(
 
     A spec without weights is verified with random ones.
     """
-    from netloom.emit import onnx
-    from netloom.passes.sizes import given_sizes
-    from netloom.runtime.proof.origin import other_origin
-    from netloom.runtime.proof.per_node import per_node as compare_nodes
-    from netloom.runtime.trained import find
-    from netloom.runtime.verify import randomised
-    from netloom.runtime.verify import verify as compare
-
     with reporting(json):
+        from netloom.emit import onnx
+        from netloom.passes.sizes import given_sizes
+        from netloom.runtime.proof.origin import other_origin
+        from netloom.runtime.proof.per_node import per_node as compare_nodes
+        from netloom.runtime.trained import find
+        from netloom.runtime.verify import randomised
+        from netloom.runtime.verify import verify as compare
+
         trained = find(target, network, weights, set or ())
         graph = trained.graph
         used = trained.weights if trained.weights is not None else randomised(graph, seed)

@@ -70,6 +70,8 @@ CODES: dict[str, str] = {
     "E615": "accuracy-falls",
     "E616": "no-lower-precision",
     "E617": "reference-outside",
+    "E618": "weights-not-finite",
+    "E619": "weights-differ",
     "E620": "output-is-input",
     "W201": "unused-value",
     "W202": "misaligned-paths",

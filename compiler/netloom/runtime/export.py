@@ -1,15 +1,18 @@
 """Exporting a trained network: its model, written, and what was done to its layers."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.emit import onnx
-from netloom.emit.onnx.files import pieces_of_one_file, write_model
+from netloom.emit.files import written
+from netloom.emit.onnx.files import model_files, pieces_of_one_file
 from netloom.emit.onnx.rewrites import Change
 from netloom.emit.weights import Weights
 from netloom.ir.graph import Graph
 from netloom.runtime.metadata import model_metadata
+from netloom.runtime.overwriting import refuse_to_lose
 from netloom.runtime.trained import Trained
 
 
@@ -26,19 +29,28 @@ def export_model(
     fold: bool = True,
     external: bool = False,
     by_reference: bool = False,
+    *,
+    force: bool = False,
+    check: Callable[[Path], object] | None = None,
 ) -> Exported:
-    """Writes the model of a network with weights; the options are those of `write_model`.
+    """Writes the model of a network with weights; the options are those of `model_files`.
 
-    Weights that are referred to are not calculated with, so nothing is folded then. Raises
-    `Failed`: E602 for a network without weights, and what `write_model` raises.
+    Weights that are referred to are not calculated with, so nothing is folded then. `check` is
+    given the model before it takes its place; if it raises, whatever was there is as it was.
+    Raises `Failed`: E602 for a network without weights, E004 where that would overwrite something
+    else than a model (unless `force` is given) or what is exported, E005 where it cannot be
+    written, and what `model_files` raises.
     """
-    weights = _weights_of(trained)
-    program, changes = onnx.program(trained.graph, weights, fold and not by_reference)
-    files = write_model(path, program, metadata_of(trained), external, by_reference)
+    program, changes = onnx.program(trained.graph, _weights_of(trained), fold and not by_reference)
+    contents = model_files(path, program, metadata_of(trained), external, by_reference)
+    refuse_to_lose(trained, path, contents, force)
+    with written(contents) as places:
+        if check:
+            check(places[path])
     if by_reference:
         words = "all layers: weights that stay in the checkpoint are not calculated with"
         changes.append(Change("kept apart", (), words))
-    return Exported(files, [*left_out(trained.graph), *changes])
+    return Exported(list(contents)[::-1], [*left_out(trained.graph), *changes])
 
 
 def model_of(trained: Trained, fold: bool = True) -> tuple[bytes, list[Change]]:

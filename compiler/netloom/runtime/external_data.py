@@ -61,32 +61,39 @@ def external_files(model: Path | bytes) -> dict[str, memoryview]:
     or whose weights are not where it says, or not where it may look.
     """
     files: dict[str, memoryview] = {}
-    for outside in _all_outside(model):
+    for each in _all_outside(model):
         try:
             if not isinstance(model, Path):
                 raise ValueError("a model in memory has no folder in which that could be")
-            if outside.location not in files:
-                files[outside.location] = mapped(_place(model.parent, outside.location))
-            _check_extent(outside, len(files[outside.location]))
+            if each.location not in files:
+                files[each.location] = mapped(_place(model.parent, each.location))
+            _check_extent(each, len(files[each.location]))
         except (OSError, ValueError) as problem:
-            reason = problem.strerror if isinstance(problem, OSError) else str(problem)
-            where = f"the weights `{outside.tensor}` of {_words(model)}"
-            message = f"{where} are said to lie in {outside.location!r}: {reason}"
-            help = "a model may name ordinary files in its own folder and below; export it again"
-            raise Failed(Diagnostic("E604", message, help=help)) from None
+            raise _not_there(model, each, problem) from None
     return files
 
 
 def _all_outside(model: Path | bytes) -> list[Outside]:
     try:
         content = mapped(model) if isinstance(model, Path) else memoryview(model)
-        return [found for each in _tensors(content, "model", _DEEPEST) if (found := _outside(each))]
+        return [found for each in _tensors(content, "model", _DEEPEST) if (found := outside(each))]
     except OSError as problem:
         reason = (problem.strerror or "").lower()
         raise Failed(Diagnostic("E001", f"cannot read {_words(model)}: {reason}")) from None
     except ValueError as problem:
         message = f"{_words(model)} is not a whole ONNX model: {problem}"
         raise Failed(Diagnostic("E604", message)) from None
+
+
+def _not_there(model: Path | bytes, each: Outside, problem: OSError | ValueError) -> Failed:
+    reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+    help = "a model may name ordinary files in its own folder and below; export it again"
+    if isinstance(problem, FileNotFoundError) and isinstance(model, Path):
+        reason = "there is no such file beside the model"
+        help = f"it has to come along when the model is moved, to `{model.parent / each.location}`"
+    where = f"the weights `{each.tensor}` of {_words(model)}"
+    message = f"{where} are said to lie in {each.location!r}: {reason}"
+    return Failed(Diagnostic("E604", message, help=help))
 
 
 def _words(model: Path | bytes) -> str:
@@ -139,8 +146,11 @@ def _tensors(message: memoryview, kind: str, deepest: int) -> Iterator[memoryvie
             yield from _tensors(value, inner, deepest - 1)
 
 
-def _outside(tensor: memoryview) -> Outside | None:
-    """Where a tensor lies; None for one whose bytes are in the model."""
+def outside(tensor: memoryview) -> Outside | None:
+    """Where a tensor lies; None for one whose bytes are in the model.
+
+    Raises ValueError for a place that is none.
+    """
     dims: list[int] = []
     entries: dict[str, str] = {}
     name, element_type, is_outside = "", 0, False

@@ -33,6 +33,12 @@ from netloom.runtime.proof.policy import (
 from netloom.runtime.proof.random_weights import randomised as randomised
 from netloom.runtime.proof.references import EmittedModule
 from netloom.runtime.proof.sessions import SESSIONS, ample, feeds, open_both
+from netloom.runtime.proof.weights import (
+    Carried,
+    compare_weights,
+    not_finite,
+    not_finite_diagnostic,
+)
 
 Array = numpy.ndarray[Any, Any]
 
@@ -69,17 +75,23 @@ class Comparison(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """All comparisons of a model with its network; `left_out` was too much work to be tried."""
+    """All comparisons of a model with its network; `left_out` was too much work to be tried.
+
+    `weights` says which of a float32 model's weights are the network's; None for others.
+    `not_finite` are the network's weights that hold NaN or infinities, with how many.
+    """
 
     comparisons: tuple[Comparison, ...]
     precision: Precision
     left_out: tuple[Case, ...]
     metadata: dict[str, str]
+    weights: Carried | None
+    not_finite: dict[str, int]
 
     @property
     def holds(self) -> bool:
-        """Whether no comparison differs, and each head says something."""
-        return not self.differs and not self.silent
+        """Whether no comparison and no weight differs, and each head says something."""
+        return not self.differs and not self.diagnostics()
 
     @property
     def differs(self) -> bool:
@@ -112,7 +124,6 @@ class Proof(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data."""
-        found = self.diagnostic()
         return {
             "ok": self.holds,
             "precision": self.precision,
@@ -122,13 +133,25 @@ class Proof(NamedTuple):
             "left_out": [
                 {"sizes": dict(each.sizes), "inputs": each.inputs} for each in self.left_out
             ],
-            "diagnostics": [found.as_json()] if found else [],
+            "weights": self.weights.as_json() if self.weights else None,
+            "not_finite": self.not_finite,
+            "diagnostics": [each.as_json() for each in self.diagnostics()],
         }
 
-    def diagnostic(self) -> Diagnostic | None:
-        """What is told of a proof that proves nothing (E614), although nothing differs."""
-        if self.differs or not self.silent:
-            return None
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Why this is no proof, but for outputs that differ.
+
+        Weights that are others (E619), or a head of which nothing is said (E614), which is no
+        wonder where weights are not finite (E618).
+        """
+        found = [self.weights.diagnostic() if self.weights else None]
+        if self.not_finite and (self.silent or self.differs):
+            found.append(not_finite_diagnostic(self.not_finite))
+        elif self.silent and not self.differs:
+            found.append(self._nothing_proved())
+        return tuple(each for each in found if each)
+
+    def _nothing_proved(self) -> Diagnostic:
         heads = ", ".join(f"`{head}`" for head in self.silent)
         message = f"nothing is proved of {heads}: it hardly varies, or not with the inputs"
         help = (
@@ -184,8 +207,11 @@ def verify(
                     progress(f"comparing {index + 1} of {len(planned.tried)}: {case}")
                 inputs = draw(graph, case, precision, seed)
                 trials.append(_trial(case, inputs, module, runtime, interface))
+        is_comparable = precision == file.precision == "float32"
+        carried = compare_weights(graph, weights, file) if is_comparable else None
     compared = _compared(trials, POLICIES[precision])
-    return Proof(compared, precision, planned.left_out, file.metadata)
+    unsound = not_finite(graph, weights)
+    return Proof(compared, precision, planned.left_out, file.metadata, carried, unsound)
 
 
 def planned_cases(graph: Graph, policy: Policy, sizes: Sizes | None) -> Cases:

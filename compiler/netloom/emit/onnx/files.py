@@ -47,26 +47,38 @@ def write_model(
 ) -> list[Path]:
     """Writes a model; returns its files, of which the first is the model.
 
+    Either all files of `model_files` are written or none. Raises `Failed` as that does, and E005 if
+    they cannot be written.
+    """
+    contents = model_files(path, program, metadata, external, by_reference)
+    write_together(contents)
+    return list(contents)[::-1]
+
+
+def model_files(
+    path: Path,
+    program: Program,
+    metadata: Mapping[str, str],
+    external: bool = False,
+    by_reference: bool = False,
+) -> dict[Path, Iterator[Chunk]]:
+    """What is to be written for a model at `path`, which comes last.
+
     The weights are in the file, or with `external`, or if they are more than 2 GB, in `NAME.data`
     beside it. `by_reference` leaves them where the checkpoint has them, which must lie in the
-    model's folder or below. Either all files are written or none. Raises `Failed`: E005 if they
-    cannot be written, E617 if a model cannot refer to the checkpoint.
+    model's folder or below. Raises `Failed` (E617) if a model cannot refer to the checkpoint.
     """
     if by_reference:
         places = _in_the_checkpoint(path, program)
-        pieces = pieces_of_one_file(program, metadata, places)
-        write_together({path: _read(pieces)})
-        return [path]
+        return {path: _read(pieces_of_one_file(program, metadata, places))}
     pieces = pieces_of_one_file(program, metadata)
     if not external and sum(piece.length for piece in pieces) <= LARGEST_FILE:
-        write_together({path: _read(pieces)})
-        return [path]
+        return {path: _read(pieces)}
     data = path.with_name(f"{path.name}.data")
     places = _behind_one_another(data.name, program.tensors)
     outside = [program.tensors[name] for name in places]
     pieces = pieces_of_one_file(program, metadata, places)
-    write_together({data: _paged(outside), path: _read(pieces)})
-    return [path, data]
+    return {data: _paged(outside), path: _read(pieces)}
 
 
 def _read(pieces: list[Piece]) -> Iterator[Chunk]:

@@ -1,7 +1,7 @@
 """What models are worth: the metrics of a train section, measured with ONNX Runtime."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy
 
@@ -10,6 +10,7 @@ from netloom.extras import need
 from netloom.ir.dims import evaluate_to_int
 from netloom.ir.graph import Graph, Head, Value
 from netloom.passes.admissible import small_sizes
+from netloom.runtime.precision.running import Array, Outputs, Session
 from netloom.runtime.trained import Trained
 from netloom.train.fitting import open_for
 from netloom.train.losses import Loss
@@ -21,9 +22,6 @@ from netloom.train.sources import Data, Dataset, resolve
 
 if TYPE_CHECKING:
     from netloom.train.loading import Batch
-
-Array = numpy.ndarray[Any, Any]
-Outputs = dict[str, Array]
 
 
 class Evidence(NamedTuple):
@@ -78,10 +76,10 @@ def evidence_for(trained: Trained, data: str | None) -> Evidence | None:
     return Evidence(program, found, open_for(program, found)) if found else None
 
 
-def evaluations(evidence: Evidence, sessions: Sequence[Any]) -> list[Evaluation]:
+def evaluations(evidence: Evidence, sessions: Sequence[Session]) -> list[Evaluation]:
     """Several models on the same test data, without augmentation, as in training.
 
-    Raises `Failed` (E606) where ONNX Runtime cannot run one.
+    Raises `Failed` (E606, E613) where ONNX Runtime cannot run one.
     """
     from netloom.train.loading import evaluation_loader
 
@@ -90,7 +88,7 @@ def evaluations(evidence: Evidence, sessions: Sequence[Any]) -> list[Evaluation]
         inputs = {name: tensor.numpy() for name, tensor in batch.items()}
         first: Outputs | None = None
         for session, tally in zip(sessions, tallies, strict=True):
-            outputs = outputs_of(session, inputs)
+            outputs = session.run(inputs)
             first = first or outputs
             tally.add(batch, outputs, first)
     return [tally.evaluation() for tally in tallies]
@@ -119,21 +117,6 @@ def random_inputs(graph: Graph, seed: int = 0) -> Iterator[dict[str, Array]]:
             )
             for value in _inputs_in_use(graph)
         }
-
-
-def outputs_of(session: Any, inputs: Mapping[str, Array]) -> Outputs:
-    """All outputs by name; what the model does not take is left out of the inputs.
-
-    Raises `Failed` (E606) where ONNX Runtime cannot run the model.
-    """
-    names = [each.name for each in session.get_outputs()]
-    taken = [each.name for each in session.get_inputs()]
-    try:
-        arrays = session.run(names, {name: inputs[name] for name in taken})
-    except Exception as problem:  # ONNX Runtime raises a class of its own for each kind
-        reason = str(problem).splitlines()[0]
-        raise Failed(Diagnostic("E606", f"ONNX Runtime cannot run the model: {reason}")) from None
-    return dict(zip(names, arrays, strict=True))
 
 
 def _inputs(

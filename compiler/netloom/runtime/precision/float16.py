@@ -6,7 +6,7 @@ changes weights that float16 cannot hold without saying so.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import NamedTuple
 
 import numpy
 import onnx
@@ -15,9 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.extras import need
 from netloom.runtime.precision.models import float_results, read, replace_nodes, serialised
-from netloom.runtime.sessions import open_session
-
-Array = numpy.ndarray[Any, Any]
+from netloom.runtime.precision.running import Array, Session
 
 LARGEST = 65504.0
 """The largest float16."""
@@ -30,18 +28,38 @@ BOUNDS = ("Clip", "Pad")
 """Their constants are bounds, and stay the same bounds where float16 ends before them."""
 
 
-def converted(content: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The model in float16, and what a user should know of it.
+class Converted(NamedTuple):
+    """A float16 model, the nodes that were kept in float32 by operator, and what is to be told."""
 
-    Raises `Failed` (E616) where a weight is larger than any float16.
-    """
+    content: bytes
+    stayed_float: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+
+def converted(content: bytes) -> Converted:
+    """The model in float16. Raises `Failed` (E616) where a weight is larger than any float16."""
     model = read(content)
     notes = _check_weights(model)
+    kept = _crashing(model)
     convert = need("onnxruntime.transformers.float16", "gpu").convert_float_to_float16
-    lower: ModelProto = convert(model, keep_io_types=True)
+    lower: ModelProto = convert(model, keep_io_types=True, node_block_list=kept)
     replace_nodes(lower, _in_order(lower.graph.node))
     onnx.checker.check_model(lower)
-    return serialised(lower), notes
+    return Converted(serialised(lower), {"Transpose": tuple(kept)} if kept else {}, notes)
+
+
+def _crashing(model: ModelProto) -> list[str]:
+    """The nodes that bring ONNX Runtime down if they are float16.
+
+    On CPUs it puts a cast between a transposition in float16 and the matrix product that reads it;
+    merging the three ends in a null pointer when a sequence has a free length (onnxruntime #28392).
+    """
+    read = {name for node in model.graph.node if node.op_type == "MatMul" for name in node.input}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Transpose" and node.output[0] in read
+    ]
 
 
 def rounded_everywhere(content: bytes) -> bytes:
@@ -71,22 +89,39 @@ def rounded_everywhere(content: bytes) -> bytes:
     return serialised(model)
 
 
-def overflowing(content: bytes, feeds: Iterable[Mapping[str, Array]]) -> dict[str, float]:
-    """The values of a float32 model that are too large for float16, in order, with their peaks."""
+class Probe(NamedTuple):
+    """A float32 model that also gives the largest magnitude of every value: `peaks`, by value."""
+
+    content: bytes
+    peaks: dict[str, str]
+
+
+def probe(content: bytes) -> Probe:
+    """A model whose values can be watched for what float16 cannot hold."""
     model = read(content)
-    names = list(float_results(model))
-    for index, name in enumerate(names):
-        size, peak = f"peak/{index}/size", f"peak/{index}"
+    peaks = {}
+    for index, name in enumerate(float_results(model)):
+        size, peaks[name] = f"peak/{index}/size", f"peak/{index}"
         model.graph.node.append(helper.make_node("Abs", [name], [size]))
-        model.graph.node.append(helper.make_node("ReduceMax", [size], [peak], keepdims=0))
-        model.graph.output.append(helper.make_tensor_value_info(peak, TensorProto.FLOAT, []))
-    session = open_session(serialised(model))
-    wanted = [f"peak/{index}" for index in range(len(names))]
-    peaks = numpy.zeros(len(names))
+        model.graph.node.append(helper.make_node("ReduceMax", [size], [peaks[name]], keepdims=0))
+        described = helper.make_tensor_value_info(peaks[name], TensorProto.FLOAT, [])
+        model.graph.output.append(described)
+    return Probe(serialised(model), peaks)
+
+
+def overflowing(
+    probe: Probe, session: Session, feeds: Iterable[Mapping[str, Array]]
+) -> dict[str, float]:
+    """The values of a float32 model that are too large for float16, in order, with their peaks."""
+    wanted = list(probe.peaks.values())
+    largest = numpy.zeros(len(wanted))
     for feed in feeds:
-        peaks = numpy.maximum(peaks, session.run(wanted, dict(feed)))
+        found = session.run(feed, wanted)
+        largest = numpy.maximum(largest, [found[peak] for peak in wanted])
     return {
-        name: float(peak) for name, peak in zip(names, peaks, strict=True) if not peak <= LARGEST
+        name: float(peak)
+        for name, peak in zip(probe.peaks, largest, strict=True)
+        if not peak <= LARGEST
     }
 
 

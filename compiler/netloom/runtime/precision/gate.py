@@ -53,8 +53,10 @@ class Check(NamedTuple):
 
     @property
     def allowed_text(self) -> str:
-        """What is allowed: `-1 point`, `1 % worse`, `2.0e-02`."""
+        """What is allowed: `-1 point`, `1 % worse`, `2.0e-02`, `nothing`."""
         percent = f"{100 * self.allowed:g}"
+        if not self.allowed:
+            return "nothing"
         if self.kind == "share":
             return f"-{percent} point{'' if percent == '1' else 's'}"
         return f"{percent} % worse" if self.kind == "value" else self._text(self.allowed)
@@ -69,6 +71,8 @@ class Check(NamedTuple):
         verb = "falls" if self.after < self.before else "rises"
         change = f"{self.name} {verb} from {self.before_text} to {self.after_text}"
         percent = f"{100 * self.allowed:g}"
+        if not self.allowed:
+            return f"{change}, where nothing may become worse"
         if self.kind == "share":
             points = f"point{'' if percent == '1' else 's'}"
             return f"{change}, by more than the {percent} {points} allowed"

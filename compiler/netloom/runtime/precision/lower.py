@@ -1,15 +1,17 @@
 """From a float32 model to one of lower precision: convert, measure, and only then hand it on."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from netloom.diagnostics import Diagnostic, Failed
 from netloom.runtime.precision import evaluation, float16, gate, int8
-from netloom.runtime.precision.evaluation import Array, Evidence
+from netloom.runtime.precision.evaluation import Evidence
 from netloom.runtime.precision.gate import Check
 from netloom.runtime.precision.models import with_metadata
-from netloom.runtime.sessions import open_session
+from netloom.runtime.precision.running import Array, Way, opened
+from netloom.runtime.proof.weights import not_finite, not_finite_diagnostic
 from netloom.runtime.trained import Trained
 
 Precision = Literal["float16", "int8"]
@@ -72,10 +74,10 @@ class _Conversion(NamedTuple):
 
 
 class _Comparison(NamedTuple):
-    """Both models, fed alike; `feeds` are the inputs once more."""
+    """Both models, fed alike; `feeds` gives the inputs once more."""
 
     compared_on: str
-    feeds: Iterable[dict[str, Array]]
+    feeds: Callable[[], Iterable[dict[str, Array]]]
     checks: list[Check]
     agreement: dict[str, float]
 
@@ -84,19 +86,26 @@ def lower(trained: Trained, content: bytes, request: Request) -> Lowered:
     """Converts a network's float32 model, `content`, and lets it through the accuracy gate.
 
     Raises `Failed`: E615 where the model is worse than is allowed, E616 where it cannot be of that
-    precision or nothing can be measured, E504 to E506 for the data.
+    precision or nothing can be measured, E618 for weights that are not finite, E604, E606 and E613
+    where ONNX Runtime cannot run it or dies of it, E504 to E506 for the data.
     """
+    assert trained.weights is not None
+    unsound = not_finite(trained.graph, trained.weights)
+    if unsound:
+        raise Failed(not_finite_diagnostic(unsound))
     evidence = evaluation.evidence_for(trained, request.data)
     if request.precision == "int8":
         evidence = _needed(evidence, trained)
         conversion = _int8(content, evidence, request.samples)
     else:
         conversion = _float16(content)
-    if evidence and evidence.measures:
-        comparison = _on_test_data(content, conversion, evidence, request.allowed)
-    else:
-        comparison = _on_random_inputs(trained, content, conversion, request.allowed)
-    _refuse_if_worse(comparison, content, request.precision)
+    ways = _ways(content, conversion, request.precision)
+    with _with_a_way_out(request.precision):
+        if evidence and evidence.measures:
+            comparison = _on_test_data(trained, ways, evidence, request.allowed)
+        else:
+            comparison = _on_random_inputs(trained, ways, request.allowed)
+        _refuse_if_worse(trained, comparison, content, request.precision)
     lowered = Lowered(
         conversion.content,
         request.precision,
@@ -120,9 +129,24 @@ _WAYS_OUT: dict[Precision, str] = {
 }
 
 
+@contextmanager
+def _with_a_way_out(precision: Precision) -> Iterator[None]:
+    """What ONNX Runtime cannot load or run, or dies of, says what else there is."""
+    try:
+        yield
+    except Failed as failure:
+        (found, *others) = failure.diagnostics
+        if found.code not in ("E604", "E606", "E613"):
+            raise
+        other = "--int8" if precision == "float16" else "--fp16"
+        help = f"nothing is written; export it in float32, or try `{other}`"
+        raise Failed(found._replace(help=help), *others) from None
+
+
 def _float16(content: bytes) -> _Conversion:
-    converted, notes = float16.converted(content)
-    return _Conversion(converted, float16.rounded_everywhere(content), None, {}, notes)
+    made = float16.converted(content)
+    stand_in = float16.rounded_everywhere(content)
+    return _Conversion(made.content, stand_in, None, made.stayed_float, made.notes)
 
 
 def _int8(content: bytes, evidence: Evidence, samples: int) -> _Conversion:
@@ -150,50 +174,64 @@ def _needed(evidence: Evidence | None, trained: Trained) -> Evidence:
     raise Failed(Diagnostic("E616", message, help=help))
 
 
-def _refuse_if_worse(comparison: _Comparison, content: bytes, precision: Precision) -> None:
+def _refuse_if_worse(
+    trained: Trained, comparison: _Comparison, content: bytes, precision: Precision
+) -> None:
     failed = [check for check in comparison.checks if not check.passes]
     if failed:
-        notes = _overflows(content, comparison.feeds) if precision == "float16" else ()
+        is_float16 = precision == "float16"
+        notes = _overflows(trained, content, comparison) if is_float16 else ()
         raise Failed(gate.refusal(failed, notes, _WAYS_OUT[precision]))
 
 
-def _sessions(content: bytes, conversion: _Conversion) -> list[Any]:
+def _ways(content: bytes, conversion: _Conversion, precision: Precision) -> list[Way]:
     """The float32 model, then each way in which the lower one may be run; the worst counts."""
-    lower = conversion.content
-    sessions = [open_session(content)]
-    sessions += [open_session(lower, optimise=False), open_session(lower, optimise=True)]
-    return sessions + ([open_session(conversion.stand_in)] if conversion.stand_in else [])
+    lower, stand_in = conversion.content, conversion.stand_in
+    ways = [
+        Way("float32", content),
+        Way(f"{precision}, optimiser off", lower, optimise=False),
+        Way(f"{precision}, optimiser on", lower),
+    ]
+    return ways + ([Way("float32 rounded to float16", stand_in)] if stand_in else [])
 
 
 def _on_test_data(
-    content: bytes, conversion: _Conversion, evidence: Evidence, allowed: float | None
+    trained: Trained, ways: list[Way], evidence: Evidence, allowed: float | None
 ) -> _Comparison:
-    before, *after = evaluation.evaluations(evidence, _sessions(content, conversion))
+    def feeds() -> Iterator[dict[str, Array]]:
+        return evaluation.test_inputs(evidence)
+
+    with opened(ways, trained.graph, next(feeds())) as sessions:
+        before, *after = evaluation.evaluations(evidence, sessions)
     agreement = {name: min(each.agreement[name] for each in after) for name in before.agreement}
     count = len(evidence.dataset.test)
     return _Comparison(
         f"{count} test samples of `{evidence.data.text}`",
-        evaluation.test_inputs(evidence),
+        feeds,
         gate.checks(before, after, allowed),
         agreement,
     )
 
 
-def _on_random_inputs(
-    trained: Trained, content: bytes, conversion: _Conversion, allowed: float | None
-) -> _Comparison:
-    float32, *others = _sessions(content, conversion)
+def _on_random_inputs(trained: Trained, ways: list[Way], allowed: float | None) -> _Comparison:
     feeds = list(evaluation.random_inputs(trained.graph))
+    if not feeds:
+        message = f"no small sizes were found at which network `{trained.network}` can be run"
+        raise Failed(Diagnostic("E616", message, help="`--data` names something to measure with"))
     pairs = []
-    for inputs in feeds:
-        before = evaluation.outputs_of(float32, inputs)
-        pairs += [(before, evaluation.outputs_of(other, inputs)) for other in others]
-    return _Comparison("random inputs", feeds, gate.differences(pairs, allowed), {})
+    with opened(ways, trained.graph, feeds[-1]) as (float32, *others):
+        for inputs in feeds:
+            before = float32.run(inputs)
+            pairs += [(before, other.run(inputs)) for other in others]
+    return _Comparison("random inputs", lambda: feeds, gate.differences(pairs, allowed), {})
 
 
-def _overflows(content: bytes, feeds: Iterable[dict[str, Array]]) -> tuple[str, ...]:
+def _overflows(trained: Trained, content: bytes, comparison: _Comparison) -> tuple[str, ...]:
     """The first value that float16 cannot hold, if that is what is wrong."""
-    found = float16.overflowing(content, feeds)
+    probe = float16.probe(content)
+    way = Way("float32, every value", probe.content)
+    with opened([way], trained.graph, next(iter(comparison.feeds()))) as (session,):
+        found = float16.overflowing(probe, session, comparison.feeds())
     if not found:
         return ()
     name, peak = next(iter(found.items()))

@@ -157,7 +157,7 @@ class IsolatedRuntime:
         last = self._errors.read_text(errors="replace").strip().splitlines()[-1:]
         if any(words in line for line in last for words in NO_MEMORY):
             return self._lacks_memory(where)
-        message = f"ONNX Runtime crashed: {_ending(self.process.returncode)} ({where})"
+        message = f"ONNX Runtime crashed: {ending(self.process.returncode)} ({where})"
         return Failed(Diagnostic("E613", message, help="\n".join(last) or None))
 
     def _lacks_memory(self, where: str) -> Failed:
@@ -167,7 +167,7 @@ class IsolatedRuntime:
         return Failed(Diagnostic("E613", message, help=help))
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
     """How a process ended, in words."""
     if code >= 0:
         return f"it ended with exit code {code}"

@@ -5,30 +5,32 @@ The numbers of fields are those of onnx.proto, which never change.
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from netloom.diagnostics import Diagnostic, Failed
-from netloom.runtime.external_data import external_files
+from netloom.runtime.external_data import external_files, outside
 from netloom.runtime.proof.policy import Precision
 from netloom.runtime.wire_format import entry, fields, mapped, messages, numbers, text
 
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT = 1, 5, 12
 _NODE_OUTPUT, _NODE_OPERATOR = 2, 4
-_TENSOR_DIMS, _TENSOR_TYPE = 1, 2
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _VALUE_NAME = 1
 
-_FLOAT16, _QUANTISING = 10, {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+_FLOAT32, _FLOAT16 = 1, 10
+_QUANTISING = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 
 
 class ModelFile(NamedTuple):
     """What nodes compute, the graph's outputs, and the metadata.
 
     `elements` counts the weights by the number of their type, `data_files` are the files below its
-    folder that hold weights.
+    folder that hold weights. `weights` are the bytes of those in float32 by name, as they lie in
+    one of these files, which are mapped into memory.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class ModelFile(NamedTuple):
     elements: Counter[int]
     metadata: dict[str, str]
     data_files: frozenset[str]
+    weights: dict[str, memoryview]
 
     @property
     def precision(self) -> Precision:
@@ -81,6 +84,7 @@ def read_model(path: Path) -> ModelFile:
     except ValueError:
         message = f"`{path}` is not an ONNX model, or not all of one"
         raise Failed(Diagnostic("E604", message, help="export it again")) from None
+    files = external_files(path)
     return ModelFile(
         path,
         frozenset(found.computed),
@@ -88,8 +92,18 @@ def read_model(path: Path) -> ModelFile:
         frozenset(found.operators),
         found.elements,
         found.metadata,
-        frozenset(external_files(path)),
+        frozenset(files),
+        {name: _bytes_of(tensor, files) for name, tensor in found.weights.items()},
     )
+
+
+def _bytes_of(tensor: memoryview, files: Mapping[str, memoryview]) -> memoryview:
+    """The bytes of a tensor; none for one whose numbers are written one by one."""
+    place = outside(tensor)
+    if place:
+        return files[place.location][place.offset :][: place.nbytes]
+    raw = [value for number, value in messages(tensor) if number == _TENSOR_RAW]
+    return raw[-1] if raw else memoryview(b"")
 
 
 class _Reader:
@@ -101,6 +115,7 @@ class _Reader:
         self.operators: set[str] = set()
         self.elements: Counter[int] = Counter()
         self.metadata: dict[str, str] = {}
+        self.weights: dict[str, memoryview] = {}
 
     def model(self, content: memoryview) -> "_Reader":
         """Reads the whole file. Raises ValueError where it is no model."""
@@ -135,11 +150,15 @@ class _Reader:
                 self.operators.add(text(value))
 
     def _tensor(self, tensor: memoryview) -> None:
-        elements, kind = 1, 0
+        elements, kind, name = 1, 0, ""
         for number, value in fields(tensor):
             if number == _TENSOR_DIMS:
                 for length in numbers(value):
                     elements *= length
             elif number == _TENSOR_TYPE and isinstance(value, int):
                 kind = value
+            elif number == _TENSOR_NAME and not isinstance(value, int):
+                name = text(value)
         self.elements[kind] += elements
+        if kind == _FLOAT32:
+            self.weights[name] = tensor

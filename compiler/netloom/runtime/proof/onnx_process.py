@@ -85,6 +85,8 @@ class Runtime:
         onnxruntime.set_default_logger_severity(4)  # what fails is told in the answer
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        # Threads that wait for work between two runs take the cores from whoever asks.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if not request["optimise"]:
             level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.graph_optimization_level = level
