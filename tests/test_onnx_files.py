@@ -311,7 +311,7 @@ def test_another_element_type_is_named(graph: Graph, tmp_path: Path) -> None:
         load(tmp_path / "c.safetensors", graph)
     (found,) = refused.value.diagnostics
     assert found.code == "E603"
-    assert "is float16, not float32" in (found.help or "")
+    assert "netloom import-weights" in (found.help or "")
 
 
 # --- The command ---------------------------------------------------------------------------------
